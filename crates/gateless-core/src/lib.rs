@@ -1,0 +1,45 @@
+//! The vocabulary of gateless: who the caller is, what a route needs, and how a refusal looks on the wire.
+//!
+//! Everything here is a value or a pure function. There is no clock, no runtime and no framework in this crate;
+//! time is always an argument, and the layers that do the waiting live in the `gateless` crate.
+//!
+//! | word | meaning |
+//! |---|---|
+//! | [`Principal`] | the authenticated caller; made only by a successful check |
+//! | [`Scope`], [`ScopeSet`] | one scope, and the scopes that a token grants |
+//! | [`Requirement`] | what a route needs, as a value |
+//! | [`Rejection`] | every way to say no, with its code, statuses and challenge |
+//! | [`Wire`], [`Renderer`] | gRPC or HTTP, and the response that carries a rejection |
+//! | [`OnOutage`] | what happens while a dependency is away |
+//! | [`Clock`], [`Timestamp`], [`Monotonic`] | wall-clock time for claims, monotonic time for ages |
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "axum")]
+mod axum;
+mod config;
+mod fault;
+mod grpc;
+mod outage;
+mod principal;
+mod rejection;
+mod render;
+mod requirement;
+mod scope;
+mod secret;
+mod time;
+mod wire;
+
+#[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub use axum::{Claims, ExtractorRejection};
+pub use config::{ConfigError, ConfigFault};
+pub use fault::{PresentationFault, TokenFault};
+pub use outage::OnOutage;
+pub use principal::{Actor, Anonymous, ClaimsError, Principal, PrincipalKind, PrincipalParts};
+pub use rejection::{Dependency, Rejection};
+pub use render::{Problem, ProblemBody, Renderer, RendererBuilder};
+pub use requirement::{EmptyRequirement, Requirement, Shortfall};
+pub use scope::{InvalidScope, Scope, ScopeSet};
+pub use secret::AccessToken;
+pub use time::{Clock, Monotonic, Timestamp};
+pub use wire::Wire;

@@ -1,0 +1,232 @@
+//! Every way to say no, in one table.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use crate::fault::{PresentationFault, TokenFault};
+use crate::requirement::Shortfall;
+
+/// Why a request is refused.
+///
+/// | variant | code | HTTP | gRPC | challenge |
+/// |---|---|---|---|---|
+/// | `CredentialsMissing` | `credentials_missing` | 401 | 16 `UNAUTHENTICATED` | `Bearer`, without `error` |
+/// | `CredentialsMalformed` | `credentials_malformed` | 400 | 16 `UNAUTHENTICATED` | `error="invalid_request"` |
+/// | `TokenInvalid` | `token_invalid` | 401 | 16 `UNAUTHENTICATED` | `error="invalid_token"` |
+/// | `ScopeInsufficient` | `scope_insufficient` | 403 | 7 `PERMISSION_DENIED` | `error="insufficient_scope"`, `scope` |
+/// | `DependencyUnavailable` | `dependency_unavailable` | 503 | 14 `UNAVAILABLE` | – ; `Retry-After` |
+/// | `PipelineMisordered` | `pipeline_misordered` | 500 | 13 `INTERNAL` | – |
+///
+/// Codes are public API; messages may be reworded. The reason inside a variant is for audit and metrics: the
+/// caller gets the same text for every bad token, so that nothing can be learned from the difference.
+///
+/// A refused response carries its `Rejection` in its extensions, where outer layers find it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// No credentials at all (RFC 6750 §3.1: the challenge has no `error`).
+    #[error("an access token is required")]
+    CredentialsMissing,
+    /// The credentials are presented in a way that RFC 6750 §2 does not allow.
+    #[error("the access token is not presented the way RFC 6750 asks for")]
+    CredentialsMalformed(PresentationFault),
+    /// The token itself is not accepted.
+    #[error("the access token is not valid")]
+    TokenInvalid(TokenFault),
+    /// The token is fine and does not grant what the route needs.
+    #[error("the access token does not grant what this request needs")]
+    ScopeInsufficient(Shortfall),
+    /// Something that the decision depends on is away. Never the caller's fault.
+    #[error("the service cannot decide on this request at the moment")]
+    DependencyUnavailable {
+        /// What is away.
+        dependency: Dependency,
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// A stage ran without the earlier one that it builds on: a fault of the deployment.
+    #[error("the service is not set up correctly")]
+    PipelineMisordered,
+}
+
+/// What a decision can depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Dependency {
+    /// The keys of an issuer.
+    Keys,
+}
+
+impl Dependency {
+    /// A stable name, fit for a metric label.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Keys => "keys",
+        }
+    }
+}
+
+impl fmt::Display for Dependency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One row of the table above.
+struct Row {
+    code: &'static str,
+    status: StatusCode,
+    grpc: u8,
+    /// The `error` attribute of the challenge, `Some("")` for a challenge without one.
+    challenge: Option<&'static str>,
+}
+
+impl Rejection {
+    const fn row(&self) -> Row {
+        let (code, status, grpc, challenge) = match self {
+            Self::CredentialsMissing => (
+                "credentials_missing",
+                StatusCode::UNAUTHORIZED,
+                16,
+                Some(""),
+            ),
+            Self::CredentialsMalformed(_) => (
+                "credentials_malformed",
+                StatusCode::BAD_REQUEST,
+                16,
+                Some("invalid_request"),
+            ),
+            Self::TokenInvalid(_) => (
+                "token_invalid",
+                StatusCode::UNAUTHORIZED,
+                16,
+                Some("invalid_token"),
+            ),
+            Self::ScopeInsufficient(_) => (
+                "scope_insufficient",
+                StatusCode::FORBIDDEN,
+                7,
+                Some("insufficient_scope"),
+            ),
+            Self::DependencyUnavailable { .. } => (
+                "dependency_unavailable",
+                StatusCode::SERVICE_UNAVAILABLE,
+                14,
+                None,
+            ),
+            Self::PipelineMisordered => (
+                "pipeline_misordered",
+                StatusCode::INTERNAL_SERVER_ERROR,
+                13,
+                None,
+            ),
+        };
+        Row {
+            code,
+            status,
+            grpc,
+            challenge,
+        }
+    }
+
+    /// The stable code: public API, safe as a metric label.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        self.row().code
+    }
+
+    /// The exact reason where there is a finer one than [`code`](Self::code); for audit, not for the caller.
+    #[must_use]
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::CredentialsMalformed(fault) => fault.code(),
+            Self::TokenInvalid(fault) => fault.code(),
+            Self::DependencyUnavailable { dependency, .. } => dependency.name(),
+            _ => self.row().code,
+        }
+    }
+
+    /// The HTTP status.
+    #[must_use]
+    pub const fn status(&self) -> StatusCode {
+        self.row().status
+    }
+
+    /// The gRPC status code.
+    #[must_use]
+    pub const fn grpc_code(&self) -> u8 {
+        self.row().grpc
+    }
+
+    /// The `error` attribute of the challenge: `None` without a challenge, `Some("")` for one that names no error.
+    #[must_use]
+    pub const fn challenge_error(&self) -> Option<&'static str> {
+        self.row().challenge
+    }
+
+    /// After how many whole seconds to try again, rounded up; `None` where waiting does not help.
+    #[must_use]
+    pub fn retry_after_secs(&self) -> Option<u64> {
+        match self {
+            Self::DependencyUnavailable { retry_after, .. } => {
+                let partial = u64::from(retry_after.subsec_nanos() > 0);
+                Some(retry_after.as_secs().saturating_add(partial).max(1))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl From<PresentationFault> for Rejection {
+    fn from(fault: PresentationFault) -> Self {
+        Self::CredentialsMalformed(fault)
+    }
+}
+
+impl From<TokenFault> for Rejection {
+    fn from(fault: TokenFault) -> Self {
+        Self::TokenInvalid(fault)
+    }
+}
+
+impl From<Shortfall> for Rejection {
+    fn from(shortfall: Shortfall) -> Self {
+        Self::ScopeInsufficient(shortfall)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(Duration::ZERO, 1)]
+    #[case(Duration::from_millis(1), 1)]
+    #[case(Duration::from_secs(2), 2)]
+    #[case(Duration::from_millis(2_001), 3)]
+    #[case(Duration::MAX, u64::MAX)]
+    fn retry_after_rounds_up(#[case] retry_after: Duration, #[case] secs: u64) {
+        let rejection = Rejection::DependencyUnavailable {
+            dependency: Dependency::Keys,
+            retry_after,
+        };
+        assert_eq!(rejection.retry_after_secs(), Some(secs));
+    }
+
+    #[test]
+    fn tl_14_every_bad_token_reads_the_same() {
+        let texts: std::collections::HashSet<_> = TokenFault::ALL
+            .iter()
+            .map(|fault| {
+                let rejection = Rejection::from(*fault);
+                (rejection.to_string(), rejection.code(), rejection.status())
+            })
+            .collect();
+        assert_eq!(texts.len(), 1);
+    }
+}

@@ -1,0 +1,279 @@
+//! Scopes as RFC 6749 §3.3 defines them: exact, case-sensitive, separated by spaces.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
+/// One scope token. Two scopes are equal only when they are equal byte for byte.
+///
+/// A literal is checked when the program is compiled, text from elsewhere when it is parsed:
+///
+/// ```
+/// use gateless_core::{Scope, scope};
+///
+/// const READ: Scope = scope!("orders:read");
+/// assert_eq!(READ, Scope::parse("orders:read")?);
+/// assert!(Scope::parse("orders read").is_err());
+/// # Ok::<(), gateless_core::InvalidScope>(())
+/// ```
+///
+/// ```compile_fail
+/// # use gateless_core::scope;
+/// let wrong = scope!("orders read"); // a space separates scopes: this is two of them
+/// ```
+#[derive(Clone)]
+pub struct Scope(Text);
+
+#[derive(Clone)]
+enum Text {
+    Literal(&'static str),
+    Shared(Arc<str>),
+}
+
+/// A text that is not a scope token: empty, or with a character outside RFC 6749 §3.3.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a scope is one or more printable ASCII characters without space, quote and backslash")]
+pub struct InvalidScope;
+
+impl Scope {
+    /// A scope from a literal. Prefer the [`scope!`](crate::scope!) macro, which forces the check to compile time.
+    ///
+    /// # Panics
+    ///
+    /// When `literal` is not a scope token; in a `const` context that is a compile error.
+    #[must_use]
+    pub const fn literal(literal: &'static str) -> Self {
+        assert!(
+            is_scope_token(literal.as_bytes()),
+            "not a scope token (RFC 6749 section 3.3)"
+        );
+        Self(Text::Literal(literal))
+    }
+
+    /// A scope from text that is only known while the program runs.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidScope`] when it is empty or holds a character outside RFC 6749 §3.3.
+    pub fn parse(text: &str) -> Result<Self, InvalidScope> {
+        if is_scope_token(text.as_bytes()) {
+            Ok(Self(Text::Shared(text.into())))
+        } else {
+            Err(InvalidScope)
+        }
+    }
+
+    /// The scope as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        match &self.0 {
+            Text::Literal(text) => text,
+            Text::Shared(text) => text,
+        }
+    }
+}
+
+/// `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )`, RFC 6749 §3.3.
+const fn is_scope_token(mut bytes: &[u8]) -> bool {
+    if bytes.is_empty() {
+        return false;
+    }
+    while let [first, rest @ ..] = bytes {
+        if !matches!(first, 0x21 | 0x23..=0x5b | 0x5d..=0x7e) {
+            return false;
+        }
+        bytes = rest;
+    }
+    true
+}
+
+impl PartialEq for Scope {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Scope {}
+
+impl PartialOrd for Scope {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Scope {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Hash for Scope {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl Borrow<str> for Scope {
+    fn borrow(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Scope({:?})", self.as_str())
+    }
+}
+
+/// A [`Scope`](crate::Scope) from a literal, checked when the program is compiled.
+#[macro_export]
+macro_rules! scope {
+    ($literal:literal) => {
+        const { $crate::Scope::literal($literal) }
+    };
+}
+
+/// An array of [`Scope`](crate::Scope)s from literals, each checked when the program is compiled.
+///
+/// ```
+/// # use gateless_core::scopes;
+/// let both = scopes!["orders:read", "orders:write"];
+/// assert_eq!(both.len(), 2);
+/// ```
+#[macro_export]
+macro_rules! scopes {
+    ($($literal:literal),* $(,)?) => {
+        [$($crate::scope!($literal)),*]
+    };
+}
+
+/// The scopes that a token grants, in the token's order.
+///
+/// Membership is exact: no prefix, no wildcard, no case folding (RFC 6749 §3.3).
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct ScopeSet(Box<str>);
+
+impl ScopeSet {
+    /// The grant of a token that names no scope.
+    #[must_use]
+    pub fn empty() -> Self {
+        Self::default()
+    }
+
+    /// Reads the `scope` parameter: tokens separated by spaces. Surplus spaces mean nothing, duplicates count once.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidScope`] when a token holds a character outside RFC 6749 §3.3.
+    pub fn parse(text: &str) -> Result<Self, InvalidScope> {
+        if text
+            .split(' ')
+            .all(|token| token.is_empty() || is_scope_token(token.as_bytes()))
+        {
+            Ok(Self(text.into()))
+        } else {
+            Err(InvalidScope)
+        }
+    }
+
+    /// Reads scopes that came as a list, one token an element.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidScope`] when an element is not exactly one scope token.
+    pub fn from_tokens<'a>(
+        tokens: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, InvalidScope> {
+        let mut text = String::new();
+        for token in tokens {
+            if !is_scope_token(token.as_bytes()) {
+                return Err(InvalidScope);
+            }
+            if !text.is_empty() {
+                text.push(' ');
+            }
+            text.push_str(token);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// Whether `scope` is granted.
+    #[must_use]
+    pub fn contains(&self, scope: &Scope) -> bool {
+        self.iter().any(|granted| granted == scope.as_str())
+    }
+
+    /// The granted scopes in the token's order; one that the token repeats appears again.
+    pub fn iter(&self) -> impl Iterator<Item = &str> {
+        self.0.split(' ').filter(|token| !token.is_empty())
+    }
+
+    /// Whether nothing is granted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.iter().next().is_none()
+    }
+}
+
+impl fmt::Display for ScopeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ScopeSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case("read", true)]
+    #[case("https://api.example.com/orders.read", true)]
+    #[case("a,b", true)]
+    #[case("", false)]
+    #[case("a b", false)]
+    #[case("a\"b", false)]
+    #[case("a\\b", false)]
+    #[case("caf\u{e9}", false)]
+    #[case("a\tb", false)]
+    fn a_scope_is_what_rfc_6749_says(#[case] text: &str, #[case] valid: bool) {
+        assert_eq!(Scope::parse(text).is_ok(), valid);
+    }
+
+    #[rstest]
+    #[case("read write", "read", true)]
+    #[case("readwrite", "read", false)]
+    #[case("Read", "read", false)]
+    #[case("admin:*", "admin:read", false)]
+    #[case(" read  read ", "read", true)]
+    #[case("read,write", "read", false)]
+    #[case("", "read", false)]
+    fn tj_06_membership_is_exact(
+        #[case] granted: &str,
+        #[case] asked: &str,
+        #[case] expected: bool,
+    ) {
+        let granted = ScopeSet::parse(granted).unwrap();
+        assert_eq!(granted.contains(&Scope::parse(asked).unwrap()), expected);
+    }
+
+    #[test]
+    fn a_list_element_with_a_space_is_not_two_scopes() {
+        assert_eq!(ScopeSet::from_tokens(["a b"]), Err(InvalidScope));
+        assert_eq!(ScopeSet::from_tokens(["a", "b"]), ScopeSet::parse("a b"));
+    }
+}
