@@ -1,1 +1,55 @@
-//! JOSE.
+//! Strict JOSE without I/O: compact JWS, JWK sets, and access token claims judged at a time that is passed in.
+//!
+//! A token passes through three types, and no step can be left out:
+//!
+//! ```text
+//! text ─► Unverified ─► Facts ─► Principal
+//!         split, parsed  signed   judged at `now` under a policy
+//! ```
+//!
+//! - [`Unverified`] has been split and parsed strictly. It tells its header and its `iss`, the latter only so that
+//!   one of the configured issuers can be picked, and nothing else.
+//! - [`Facts`] have a signature that verified with a key of that issuer. Facts may be kept; they are never a decision.
+//! - [`Facts::judge`] decides, at a given time and under a [`TokenPolicy`], and gives out the `Principal`.
+//!
+//! ```
+//! use gateless_core::{Timestamp, TokenFault};
+//! use gateless_jwt::{KeySet, TokenPolicy, Unverified};
+//!
+//! fn authenticate(
+//!     token: &str,
+//!     keys: &KeySet,
+//!     policy: &TokenPolicy,
+//!     now: Timestamp,
+//! ) -> Result<gateless_core::Principal, TokenFault> {
+//!     Unverified::parse(token)?.verify(keys, policy)?.judge(policy, now)
+//! }
+//! ```
+//!
+//! # Signatures
+//!
+//! With the feature `aws_lc_rs` (default) keys are parsed once, when the set is read. With `rust_crypto` alone the
+//! verifiers of jsonwebtoken's RustCrypto provider are used. With both, aws-lc-rs verifies; the process-wide default
+//! provider of jsonwebtoken is never touched. With neither, every key is refused and no layer can be built.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod algorithm;
+mod backend;
+mod base64url;
+mod claims;
+mod ed25519;
+mod facts;
+mod header;
+mod json;
+mod jwk;
+mod key;
+mod policy;
+mod token;
+
+pub use algorithm::Algorithm;
+pub use facts::Facts;
+pub use header::Header;
+pub use jwk::{KeySet, KeySetError, SkipReason, SkippedKey};
+pub use key::{HmacSecret, Key, KeyError};
+pub use policy::{Profile, ScopeClaim, TokenPolicy};
+pub use token::Unverified;

@@ -1,0 +1,59 @@
+//! Where signatures are really checked. Chosen when the crate is compiled, never through a process-wide default.
+
+use crate::algorithm::Algorithm;
+use crate::key::KeyError;
+
+#[cfg(feature = "aws_lc_rs")]
+mod aws_lc;
+#[cfg(not(any(feature = "aws_lc_rs", feature = "rust_crypto")))]
+mod none;
+#[cfg(feature = "rust_crypto")]
+#[cfg_attr(
+    feature = "aws_lc_rs",
+    allow(dead_code, reason = "aws-lc-rs wins where both are on")
+)]
+mod rust_crypto;
+
+#[cfg(feature = "aws_lc_rs")]
+pub(crate) use aws_lc::Verifier;
+#[cfg(not(any(feature = "aws_lc_rs", feature = "rust_crypto")))]
+pub(crate) use none::Verifier;
+#[cfg(all(feature = "rust_crypto", not(feature = "aws_lc_rs")))]
+pub(crate) use rust_crypto::Verifier;
+
+/// Key material as JWK and configuration deliver it, checked for form and size.
+pub(crate) enum Material<'a> {
+    /// Big-endian, without leading zeros.
+    Rsa {
+        modulus: &'a [u8],
+        exponent: &'a [u8],
+    },
+    /// An uncompressed SEC 1 point: 4, x, y.
+    Ec { point: &'a [u8] },
+    /// A compressed point that is sound.
+    Ed25519(&'a [u8; 32]),
+    /// A shared secret.
+    Secret(&'a [u8]),
+}
+
+impl Material<'_> {
+    /// Whether keys of this form are used by `algorithm`.
+    fn fits(&self, algorithm: Algorithm) -> bool {
+        use crate::algorithm::Family;
+        matches!(
+            (self, algorithm.family()),
+            (Self::Rsa { .. }, Family::Rsa)
+                | (Self::Ec { .. }, Family::P256 | Family::P384)
+                | (Self::Ed25519(_), Family::Ed25519)
+                | (Self::Secret(_), Family::Hmac)
+        )
+    }
+
+    fn check(&self, algorithm: Algorithm) -> Result<(), KeyError> {
+        if self.fits(algorithm) {
+            Ok(())
+        } else {
+            Err(KeyError::AlgorithmMismatch)
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The claims of an access token, each with its exact type. Nothing here is believed yet.
+
+use gateless_core::{Actor, Timestamp};
+use serde::de::{Error, MapAccess};
+
+use crate::json::{self, NumericDate, Object, Text, Texts};
+
+/// The longest identifier (`sub`, `client_id`, `jti`, `sid`, …) that is accepted, in bytes.
+const MAX_IDENTIFIER: usize = 512;
+
+/// The most parties in a delegation chain (RFC 8693 §4.1).
+const MAX_ACTORS: usize = 8;
+
+#[derive(Default)]
+pub(crate) struct Claims {
+    pub(crate) issuer: Option<Box<str>>,
+    pub(crate) subject: Option<Box<str>>,
+    pub(crate) client_id: Option<Box<str>>,
+    pub(crate) authorized_party: Option<Box<str>>,
+    pub(crate) token_id: Option<Box<str>>,
+    pub(crate) session_id: Option<Box<str>>,
+    pub(crate) audience: Option<Box<[Box<str>]>>,
+    pub(crate) scope: Option<Texts>,
+    pub(crate) scp: Option<Texts>,
+    pub(crate) expires_at: Option<Timestamp>,
+    pub(crate) not_before: Option<Timestamp>,
+    pub(crate) issued_at: Option<Timestamp>,
+    pub(crate) authenticated_at: Option<Timestamp>,
+    pub(crate) authentication_context: Option<Box<str>>,
+    pub(crate) actors: Vec<Actor>,
+    /// `cnf` is there: the token is bound to a key.
+    pub(crate) is_bound: bool,
+    /// A claim that only ID tokens, logout tokens, security events or proofs have.
+    pub(crate) marks_other_kind: bool,
+    /// A claim that says outright that this is not an access token.
+    pub(crate) says_other_use: bool,
+}
+
+impl Claims {
+    pub(crate) fn parse(json: &[u8]) -> Option<Self> {
+        json::read(json, Self::default())
+    }
+}
+
+impl<'de> Object<'de> for Claims {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "iss" => self.issuer = Some(map.next_value::<Text<'_>>()?.into_boxed()),
+            "sub" => self.subject = Some(identifier(map)?),
+            "client_id" => self.client_id = Some(identifier(map)?),
+            "azp" => self.authorized_party = Some(identifier(map)?),
+            "jti" => self.token_id = Some(identifier(map)?),
+            "sid" => self.session_id = Some(identifier(map)?),
+            "aud" => self.audience = Some(audience(map)?),
+            "scope" => self.scope = Some(map.next_value()?),
+            "scp" => self.scp = Some(map.next_value()?),
+            "exp" => self.expires_at = Some(map.next_value::<NumericDate>()?.0),
+            "nbf" => self.not_before = Some(map.next_value::<NumericDate>()?.0),
+            "iat" => self.issued_at = Some(map.next_value::<NumericDate>()?.0),
+            "auth_time" => self.authenticated_at = Some(map.next_value::<NumericDate>()?.0),
+            "acr" => self.authentication_context = Some(identifier(map)?),
+            "act" => json::nested(
+                map,
+                &mut ActorMembers {
+                    chain: &mut self.actors,
+                    own: None,
+                },
+            )?,
+            "cnf" => {
+                self.is_bound = true;
+                json::ignore(map)?;
+            }
+            "nonce" | "at_hash" | "c_hash" | "s_hash" | "events" | "htm" | "htu" => {
+                self.marks_other_kind = true;
+                json::ignore(map)?;
+            }
+            // Keycloak says `Bearer` in an access token, and `Refresh`, `Offline`, `ID` or `Logout` in others.
+            "typ" => self.says_other_use |= !says(map, &["bearer", "at+jwt", "jwt"])?,
+            "token_use" => self.says_other_use |= !says(map, &["access", "access_token"])?,
+            _ => json::ignore(map)?,
+        }
+        Ok(())
+    }
+}
+
+/// Whether the member is one of these texts, in any case.
+fn says<'de, A: MapAccess<'de>>(map: &mut A, expected: &[&str]) -> Result<bool, A::Error> {
+    let Text(text) = map.next_value()?;
+    Ok(expected
+        .iter()
+        .any(|expected| text.eq_ignore_ascii_case(expected)))
+}
+
+/// A text that names somebody or something: not blank, not long, without control characters.
+fn identifier<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Box<str>, A::Error> {
+    let text: Text<'_> = map.next_value()?;
+    if is_identifier(&text.0) {
+        Ok(text.into_boxed())
+    } else {
+        Err(A::Error::custom("not an identifier"))
+    }
+}
+
+pub(crate) fn is_identifier(text: &str) -> bool {
+    text.len() <= MAX_IDENTIFIER
+        && !text.chars().all(char::is_whitespace)
+        && !text.chars().any(char::is_control)
+}
+
+/// A string, or a list of strings with at least one (RFC 7519 §4.1.3).
+fn audience<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Box<[Box<str>]>, A::Error> {
+    match map.next_value()? {
+        Texts::One(one) => Ok(Box::new([one])),
+        Texts::Many(many) if !many.is_empty() => Ok(many),
+        _ => Err(A::Error::custom("aud is not a string or a list of strings")),
+    }
+}
+
+/// `act`, with the prior actors nested in it.
+struct ActorMembers<'c> {
+    chain: &'c mut Vec<Actor>,
+    own: Option<usize>,
+}
+
+impl ActorMembers<'_> {
+    /// This party's place in the chain: before those that are nested in it.
+    fn own(&mut self) -> Option<&mut Actor> {
+        let index = *self.own.get_or_insert_with(|| {
+            self.chain.push(Actor {
+                issuer: None,
+                subject: Box::default(),
+            });
+            self.chain.len() - 1
+        });
+        self.chain.get_mut(index)
+    }
+}
+
+impl<'de> Object<'de> for ActorMembers<'_> {
+    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+        match name {
+            "sub" | "iss" => {
+                let text = identifier(map)?;
+                if let Some(own) = self.own() {
+                    match name {
+                        "sub" => own.subject = text,
+                        _ => own.issuer = Some(text),
+                    }
+                }
+            }
+            "act" => {
+                self.own();
+                if self.chain.len() >= MAX_ACTORS {
+                    return Err(A::Error::custom("the delegation chain is too long"));
+                }
+                json::nested(
+                    map,
+                    &mut ActorMembers {
+                        chain: self.chain,
+                        own: None,
+                    },
+                )?;
+            }
+            _ => json::ignore(map)?,
+        }
+        Ok(())
+    }
+}
+
+/// Reads one further member of claims that were parsed before: for claim names that come from the configuration.
+pub(crate) fn named(json: &str, name: &str) -> Option<Texts> {
+    struct Named<'n> {
+        name: &'n str,
+        value: Option<Texts>,
+    }
+
+    impl<'de> Object<'de> for Named<'_> {
+        fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
+            if name == self.name {
+                self.value = Some(map.next_value()?);
+                Ok(())
+            } else {
+                json::ignore(map)
+            }
+        }
+    }
+
+    json::read(json.as_bytes(), Named { name, value: None })?.value
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case::td_03(r#"{"exp":"9999999999"}"#)]
+    #[case::td_05(r#"{"exp":true}"#)]
+    #[case::td_07(r#"{"nbf":"soon"}"#)]
+    #[case::td_12(r#"{"iss":["https://idp.example.com"]}"#)]
+    #[case::td_14(r#"{"aud":[]}"#)]
+    #[case::td_17(r#"{"aud":1}"#)]
+    #[case::td_17(r#"{"aud":{}}"#)]
+    #[case::td_17(r#"{"aud":[["a"]]}"#)]
+    #[case::td_17(r#"{"aud":["a",null]}"#)]
+    #[case::td_23(r#"{"sub":""}"#)]
+    #[case::td_23(r#"{"sub":"  "}"#)]
+    #[case::td_23(r#"{"sub":"a\u0000b"}"#)]
+    #[case::td_23(r#"{"client_id":"a\r\nb"}"#)]
+    #[case::td_27(r#"{"sub":{}}"#)]
+    #[case::td_27(r#"{"jti":7}"#)]
+    #[case::td_27(r#"{"sid":null}"#)]
+    #[case::td_33(r#"{"act":"user"}"#)]
+    #[case::td_33(r#"{"act":{"sub":"a","sub":"b"}}"#)]
+    #[case::tb_18(r#"{"cnf":{"jkt":"a","jkt":"b"}}"#)]
+    fn a_claim_of_the_wrong_type_spoils_the_token(#[case] json: &str) {
+        assert!(Claims::parse(json.as_bytes()).is_none());
+    }
+
+    #[test]
+    fn td_23_identifiers_have_a_length_limit() {
+        assert!(is_identifier(&"a".repeat(MAX_IDENTIFIER)));
+        assert!(!is_identifier(&"a".repeat(MAX_IDENTIFIER + 1)));
+    }
+
+    #[test]
+    fn td_33_a_delegation_chain_is_read_from_the_current_actor_on() {
+        let json =
+            r#"{"act":{"act":{"sub":"first","iss":"https://a.example.com"},"sub":"second"}}"#;
+        let actors = Claims::parse(json.as_bytes()).unwrap().actors;
+        let subjects: Vec<_> = actors.iter().map(|actor| &*actor.subject).collect();
+        assert_eq!(subjects, ["second", "first"]);
+        assert_eq!(actors[1].issuer.as_deref(), Some("https://a.example.com"));
+
+        let chain = |length| {
+            let open = r#"{"sub":"a","act":"#.repeat(length - 1);
+            format!(r#"{{"act":{open}{{"sub":"a"}}{}}}"#, "}".repeat(length - 1))
+        };
+        assert_eq!(
+            Claims::parse(chain(MAX_ACTORS).as_bytes())
+                .unwrap()
+                .actors
+                .len(),
+            MAX_ACTORS
+        );
+        assert!(Claims::parse(chain(MAX_ACTORS + 1).as_bytes()).is_none());
+    }
+
+    #[rstest]
+    #[case(r#"{"typ":"Bearer"}"#, false)]
+    #[case(r#"{"typ":"Refresh"}"#, true)]
+    #[case(r#"{"typ":"ID"}"#, true)]
+    #[case(r#"{"token_use":"access"}"#, false)]
+    #[case(r#"{"token_use":"id"}"#, true)]
+    fn td_19_a_token_that_says_its_use_is_believed(#[case] json: &str, #[case] other: bool) {
+        assert_eq!(
+            Claims::parse(json.as_bytes()).unwrap().says_other_use,
+            other
+        );
+    }
+}

@@ -1,0 +1,90 @@
+//! What a signature vouches for, and the decision that is made of it at a given time.
+
+use std::fmt;
+
+use gateless_core::{Principal, Timestamp, TokenFault};
+
+use crate::policy::TokenPolicy;
+
+/// The claims of a token whose signature verified. Not a decision: that takes a policy and the time.
+///
+/// Facts stay true, so they may be kept; whether they are good enough is asked anew for every request, by
+/// [`judge`](Self::judge). A cache that stored the answer instead would let expired tokens pass.
+#[derive(Clone)]
+pub struct Facts {
+    principal: Principal,
+    not_before: Option<Timestamp>,
+    is_bound: bool,
+}
+
+impl Facts {
+    pub(crate) const fn new(
+        principal: Principal,
+        not_before: Option<Timestamp>,
+        is_bound: bool,
+    ) -> Self {
+        Self {
+            principal,
+            not_before,
+            is_bound,
+        }
+    }
+
+    /// Decides whether the token is good for `policy` at `now`. Costs no allocation.
+    ///
+    /// `now` may be off by the policy's leeway: a token dies at `exp + leeway` and lives from `nbf − leeway` on.
+    ///
+    /// # Errors
+    ///
+    /// The first [`TokenFault`] that was found.
+    pub fn judge(&self, policy: &TokenPolicy, now: Timestamp) -> Result<Principal, TokenFault> {
+        let principal = &self.principal;
+        if principal.issuer() != &*policy.issuer {
+            return Err(TokenFault::IssuerUnknown);
+        }
+        self.judge_time(policy, now)?;
+        if !policy.accepts_audience(principal.audience()) {
+            return Err(TokenFault::AudienceMismatch);
+        }
+        if !policy.accepts_client(principal.client_id()) {
+            return Err(TokenFault::ClientNotAllowed);
+        }
+        if self.is_bound {
+            return Err(TokenFault::BindingUnsupported);
+        }
+        if policy.forbids_delegation && !principal.actors().is_empty() {
+            return Err(TokenFault::DelegationNotAllowed);
+        }
+        Ok(principal.clone())
+    }
+
+    fn judge_time(&self, policy: &TokenPolicy, now: Timestamp) -> Result<(), TokenFault> {
+        let expires_at = self.principal.expires_at();
+        if now >= expires_at.saturating_add(policy.leeway) {
+            return Err(TokenFault::Expired);
+        }
+        let latest = now.saturating_add(policy.leeway);
+        if self
+            .not_before
+            .is_some_and(|not_before| not_before > latest)
+        {
+            return Err(TokenFault::NotYetValid);
+        }
+        let issued_at = self.principal.issued_at();
+        if issued_at.is_some_and(|issued_at| issued_at > latest || issued_at > expires_at) {
+            return Err(TokenFault::IssuedInFuture);
+        }
+        if expires_at.since(issued_at.unwrap_or(now)) > policy.max_lifetime {
+            return Err(TokenFault::LifetimeTooLong);
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Facts")
+            .field("principal", &self.principal)
+            .finish_non_exhaustive()
+    }
+}
