@@ -1,7 +1,7 @@
 //! Time that a test moves, so that nothing sleeps.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use gateless_core::{Clock, Monotonic, Timestamp};
 
@@ -81,6 +81,33 @@ impl Clock for FakeClock {
     }
 }
 
+/// The machine's time, for an issuer that is not given a clock.
+#[derive(Debug)]
+pub(crate) struct SystemClock {
+    started: Instant,
+}
+
+impl SystemClock {
+    pub(crate) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+        }
+    }
+}
+
+impl Clock for SystemClock {
+    fn wall(&self) -> Timestamp {
+        let since_epoch = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Timestamp::EPOCH.saturating_add(since_epoch)
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        Monotonic::from_start(self.started.elapsed())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,5 +134,10 @@ mod tests {
             assert_eq!(clock.wall(), wall);
             assert_eq!(clock.monotonic(), monotonic);
         }
+    }
+
+    #[test]
+    fn the_system_clock_shows_a_date_after_this_was_written() {
+        assert!(SystemClock::new().wall() > FakeClock::START);
     }
 }

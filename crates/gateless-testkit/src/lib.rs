@@ -1,8 +1,57 @@
-//! Tools for testing services behind gateless: a clock that you move, and services that are strict about the tower
-//! contract.
+//! Tools for testing services behind gateless: an issuer that signs what you ask for and fails on demand, a clock
+//! that you move, and services that are strict about the tower contract.
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use gateless_testkit::{Fault, FakeClock, SigningAlgorithm, TestIssuer};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> std::io::Result<()> {
+//! let clock = FakeClock::new();
+//! let issuer = TestIssuer::builder().clock(Arc::new(clock.clone())).serve().await?;
+//! // Point the service under test at `issuer.issuer()`; it finds the key set by discovery. Then send it tokens:
+//! let good = issuer.token().scope("orders:read").mint();
+//! let expired = issuer.token().expires_in(-1).mint();
+//! let confused = issuer.token().algorithm(SigningAlgorithm::Es256).header("alg", "RS256").mint();
+//!
+//! issuer.rotate(); // `good` was signed by a key that is gone now
+//! issuer.set_jwks_fault(Fault::Status(503)); // and the new ones cannot be had
+//! assert_eq!(issuer.requests().jwks, 0); // nobody asked yet
+//! # drop((good, expired, confused));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | word | meaning |
+//! |---|---|
+//! | [`TestIssuer`] | keys, their publication over HTTP, and ways for that to go wrong ([`Fault`]) |
+//! | [`TokenBuilder`] | a good access token, to be spoiled in one respect |
+//! | [`FakeClock`] | wall and monotonic time that stand still until they are moved |
+//! | [`Unforgiving`], [`Recorder`] | services to put under a layer |
+//!
+//! # Not for production
+//!
+//! Whoever trusts a test issuer trusts everybody. Keep this crate in `[dev-dependencies]`. Where it gets into a program
+//! all the same, it says so on standard error, and panics when `GATELESS_ENV` is `prod` or `production`.
 
+mod algorithm;
+mod builder;
 mod clock;
+mod fault;
+mod guard;
+mod issuer;
+mod key;
+mod keyring;
+mod server;
 mod service;
+mod site;
+mod token;
 
+pub use algorithm::SigningAlgorithm;
+pub use builder::TestIssuerBuilder;
 pub use clock::FakeClock;
+pub use fault::Fault;
+pub use issuer::{Requests, TestIssuer};
 pub use service::{Recorder, Unforgiving};
+pub use token::{TokenBuilder, encode_segments};

@@ -1,0 +1,104 @@
+//! What can go wrong at an issuer's endpoint.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::{HeaderValue, StatusCode};
+use tokio::sync::watch;
+
+/// A way for an endpoint of a served [`TestIssuer`](crate::TestIssuer) to misbehave, until it is cleared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Fault {
+    /// Answers with this status, yet with the true document: only a client that looks at the status notices.
+    Status(u16),
+    /// Answers `200` with this content type and this body.
+    Body(String, Vec<u8>),
+    /// Accepts the request and stays silent until the fault is cleared or replaced.
+    Hang,
+    /// Answers properly, after this long. Sleeps on tokio's timer, which a paused runtime moves by itself.
+    Slow(Duration),
+    /// Answers `302` with this `Location`, and again with the true document.
+    Redirect(String),
+    /// Answers with a document that holds nothing: `{"keys":[]}` for the key set, `{}` for the discovery.
+    EmptySet,
+    /// Announces the whole document, sends half of it, and closes the connection.
+    Truncated,
+}
+
+impl Fault {
+    /// # Panics
+    ///
+    /// When the fault cannot be sent: here, the test that asked for it is told, and not a task of the server.
+    fn vet(&self) {
+        match self {
+            Self::Status(code) => assert!(
+                *code >= 200 && StatusCode::from_u16(*code).is_ok(),
+                "Fault::Status({code}) is not the status of a final response"
+            ),
+            Self::Body(text, _) | Self::Redirect(text) => assert!(
+                HeaderValue::from_str(text).is_ok(),
+                "{text:?} cannot be the value of a header"
+            ),
+            Self::Hang | Self::Slow(_) | Self::EmptySet | Self::Truncated => {}
+        }
+    }
+}
+
+/// The state of one endpoint: how often it was asked, and what is wrong with it.
+#[derive(Debug, Default)]
+pub(crate) struct Endpoint {
+    requests: AtomicU64,
+    fault: watch::Sender<Option<Fault>>,
+}
+
+impl Endpoint {
+    /// # Panics
+    ///
+    /// When the fault cannot be sent.
+    pub(crate) fn set_fault(&self, fault: Fault) {
+        fault.vet();
+        self.fault.send_replace(Some(fault));
+    }
+
+    pub(crate) fn clear_fault(&self) {
+        self.fault.send_replace(None);
+    }
+
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request, and waits until it may be answered. What it returns is still wrong with the answer.
+    pub(crate) async fn receive(&self) -> Option<Fault> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        let mut faults = self.fault.subscribe();
+        let fault = faults
+            .wait_for(|fault| *fault != Some(Fault::Hang))
+            .await
+            .expect("the sender is a field of the endpoint, and that is borrowed")
+            .clone();
+        if let Some(Fault::Slow(delay)) = fault {
+            tokio::time::sleep(delay).await;
+            return None;
+        }
+        fault
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(Fault::Status(100))]
+    #[case(Fault::Status(1000))]
+    #[case(Fault::Redirect("http://a/\n".into()))]
+    #[case(Fault::Body("\0".into(), Vec::new()))]
+    #[should_panic(expected = "of a")]
+    fn a_fault_that_cannot_be_sent_is_refused_at_once(#[case] fault: Fault) {
+        Endpoint::default().set_fault(fault);
+    }
+}

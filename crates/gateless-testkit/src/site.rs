@@ -1,0 +1,96 @@
+//! What an issuer publishes.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+use crate::fault::Endpoint;
+use crate::keyring::KeyRing;
+
+/// The published documents and the state of their endpoints, shared by an issuer and its server.
+pub(crate) struct Site {
+    pub(crate) keys: KeyRing,
+    pub(crate) discovery: Endpoint,
+    pub(crate) jwks: Endpoint,
+    metadata: Value,
+    jwks_override: Mutex<Option<Value>>,
+}
+
+/// A document that is served under at least one path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Document {
+    Discovery,
+    Jwks,
+}
+
+impl Document {
+    pub(crate) const JWKS_PATH: &str = "/jwks";
+
+    pub(crate) fn at(path: &str) -> Option<Self> {
+        match path {
+            "/.well-known/openid-configuration" | "/.well-known/oauth-authorization-server" => {
+                Some(Self::Discovery)
+            }
+            Self::JWKS_PATH => Some(Self::Jwks),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Discovery => "application/json",
+            Self::Jwks => "application/jwk-set+json",
+        }
+    }
+
+    pub(crate) const fn empty(self) -> &'static str {
+        match self {
+            Self::Discovery => "{}",
+            Self::Jwks => r#"{"keys":[]}"#,
+        }
+    }
+}
+
+impl Site {
+    /// A site whose metadata announce `issuer`, and point to the key set at `jwks_url`.
+    pub(crate) fn new(keys: KeyRing, issuer: &str, jwks_url: &str) -> Self {
+        Self {
+            keys,
+            discovery: Endpoint::default(),
+            jwks: Endpoint::default(),
+            metadata: json!({
+                "issuer": issuer,
+                "jwks_uri": jwks_url,
+                "response_types_supported": ["code"],
+                "subject_types_supported": ["public"],
+                "id_token_signing_alg_values_supported": ["RS256"],
+            }),
+            jwks_override: Mutex::new(None),
+        }
+    }
+
+    pub(crate) const fn endpoint(&self, document: Document) -> &Endpoint {
+        match document {
+            Document::Discovery => &self.discovery,
+            Document::Jwks => &self.jwks,
+        }
+    }
+
+    /// The document as it is published at this moment.
+    pub(crate) fn content(&self, document: Document) -> Vec<u8> {
+        match document {
+            Document::Discovery => self.metadata.to_string(),
+            Document::Jwks => {
+                let instead = self.jwks_override().clone();
+                instead.unwrap_or_else(|| self.keys.jwks()).to_string()
+            }
+        }
+        .into_bytes()
+    }
+
+    pub(crate) fn jwks_override(&self) -> MutexGuard<'_, Option<Value>> {
+        self.jwks_override
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

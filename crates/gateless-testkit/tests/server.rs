@@ -1,0 +1,279 @@
+//! A served issuer, asked over a real socket.
+// clippy.toml allows both in tests, but takes the helper functions of a test file for something else.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use gateless_testkit::{Fault, Requests, SigningAlgorithm, TestIssuer};
+use rstest::rstest;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task;
+use tokio::time::timeout;
+
+const OPENID: &str = "/.well-known/openid-configuration";
+const OAUTH: &str = "/.well-known/oauth-authorization-server";
+const JWKS: &str = "/jwks";
+
+/// Far longer than anything here takes; reached only when something is broken.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A response as it came over the wire.
+struct Answer {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn field(&self, name: &str) -> Option<&str> {
+        self.head
+            .lines()
+            .filter_map(|line| line.split_once(": "))
+            .find_map(|(field, value)| field.eq_ignore_ascii_case(name).then_some(value))
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+async fn get(issuer: &TestIssuer, path: &str) -> Answer {
+    ask(address(issuer), "GET", path).await.unwrap()
+}
+
+/// One request on a connection of its own, read to the end of the connection.
+async fn ask(address: SocketAddr, method: &str, path: &str) -> io::Result<Answer> {
+    let exchange = async {
+        let mut stream = TcpStream::connect(address).await?;
+        let request =
+            format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await?;
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        io::Result::Ok(answer)
+    };
+    let answer = timeout(DEADLINE, exchange).await??;
+    let end = answer.windows(4).position(|it| it == b"\r\n\r\n");
+    let (head, body) = answer.split_at(end.ok_or(ErrorKind::UnexpectedEof)? + 4);
+    let head = String::from_utf8(head.to_vec()).unwrap();
+    Ok(Answer {
+        status: head[9..12].parse().unwrap(),
+        body: body.to_vec(),
+        head,
+    })
+}
+
+fn address(issuer: &TestIssuer) -> SocketAddr {
+    let url = issuer.jwks_url();
+    let address = url.strip_prefix("http://").unwrap();
+    address.strip_suffix(JWKS).unwrap().parse().unwrap()
+}
+
+/// Lets the other tasks run until nothing answers at `address`.
+async fn closed(address: SocketAddr) {
+    let gone = async {
+        while TcpStream::connect(address).await.is_ok() {
+            task::yield_now().await;
+        }
+    };
+    timeout(DEADLINE, gone)
+        .await
+        .expect("the port is still open");
+}
+
+/// Lets the other tasks run until the key set was asked for `times` times.
+async fn asked(issuer: &TestIssuer, times: u64) {
+    let arrived = async {
+        while issuer.requests().jwks < times {
+            task::yield_now().await;
+        }
+    };
+    timeout(DEADLINE, arrived)
+        .await
+        .expect("no request arrived");
+}
+
+#[tokio::test]
+async fn discovery_leads_to_the_keys() {
+    let issuer = TestIssuer::serve().await.unwrap();
+    for path in [OPENID, OAUTH] {
+        let answer = get(&issuer, path).await;
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.field("content-type"), Some("application/json"));
+        assert_eq!(answer.json()["issuer"], issuer.issuer());
+        assert_eq!(answer.json()["jwks_uri"], issuer.jwks_url());
+    }
+    let answer = get(&issuer, JWKS).await;
+    assert_eq!(
+        answer.field("content-type"),
+        Some("application/jwk-set+json")
+    );
+    assert_eq!(answer.json(), issuer.jwks());
+    assert_eq!(
+        issuer.requests(),
+        Requests {
+            discovery: 2,
+            jwks: 1
+        }
+    );
+}
+
+#[rstest]
+#[case("GET", "/", 404)]
+#[case("GET", "/jwks/", 404)]
+#[case("POST", "/jwks", 405)]
+#[tokio::test]
+async fn nothing_else_is_served(#[case] method: &str, #[case] path: &str, #[case] status: u16) {
+    let issuer = TestIssuer::serve().await.unwrap();
+    let answer = ask(address(&issuer), method, path).await.unwrap();
+    assert_eq!(answer.status, status);
+    assert_eq!(issuer.requests(), Requests::default());
+}
+
+#[tokio::test]
+async fn the_names_can_differ_from_the_address() {
+    let builder = TestIssuer::builder().issuer("https://idp.example.com");
+    let issuer = builder.clone().serve().await.unwrap();
+    assert_eq!(
+        get(&issuer, OPENID).await.json()["issuer"],
+        "https://idp.example.com"
+    );
+
+    let issuer = builder
+        .discovery_issuer("https://evil.example")
+        .serve()
+        .await
+        .unwrap();
+    assert_eq!(issuer.issuer(), "https://idp.example.com");
+    assert_eq!(
+        get(&issuer, OPENID).await.json()["issuer"],
+        "https://evil.example"
+    );
+}
+
+#[tokio::test]
+async fn what_is_published_follows_the_keys() {
+    let issuer = TestIssuer::serve().await.unwrap();
+    issuer.add_key(SigningAlgorithm::Es384);
+    issuer.rotate();
+    assert_eq!(get(&issuer, JWKS).await.json(), issuer.jwks());
+
+    let odd = json!({ "keys": [{ "kty": "odd" }], "more": 1 });
+    issuer.set_jwks(odd.clone());
+    assert_eq!(get(&issuer, JWKS).await.json(), odd);
+    issuer.clear_jwks_override();
+    assert_eq!(get(&issuer, JWKS).await.json(), issuer.jwks());
+}
+
+#[tokio::test]
+async fn faults_are_answers_that_are_wrong_in_one_respect() {
+    let issuer = TestIssuer::serve().await.unwrap();
+
+    issuer.set_jwks_fault(Fault::Status(503));
+    let answer = get(&issuer, JWKS).await;
+    assert_eq!((answer.status, answer.json()), (503, issuer.jwks()));
+
+    issuer.set_jwks_fault(Fault::Redirect("http://169.254.169.254/".into()));
+    let answer = get(&issuer, JWKS).await;
+    assert_eq!(answer.status, 302);
+    assert_eq!(answer.field("location"), Some("http://169.254.169.254/"));
+
+    issuer.set_jwks_fault(Fault::Body("text/html".into(), b"<html>".to_vec()));
+    let answer = get(&issuer, JWKS).await;
+    assert_eq!((answer.status, &*answer.body), (200, &b"<html>"[..]));
+    assert_eq!(answer.field("content-type"), Some("text/html"));
+
+    issuer.set_jwks_fault(Fault::EmptySet);
+    assert_eq!(get(&issuer, JWKS).await.json(), json!({ "keys": [] }));
+
+    issuer.set_jwks_fault(Fault::Slow(Duration::from_millis(1)));
+    assert_eq!(get(&issuer, JWKS).await.json(), issuer.jwks());
+    assert_eq!(issuer.requests().jwks, 5);
+}
+
+#[tokio::test]
+async fn a_truncated_answer_breaks_off_halfway() {
+    let issuer = TestIssuer::serve().await.unwrap();
+    issuer.set_jwks_fault(Fault::Truncated);
+    let answer = get(&issuer, JWKS).await;
+    let whole = issuer.jwks().to_string();
+    assert_eq!(answer.status, 200);
+    assert_eq!(
+        answer.field("content-length"),
+        Some(&*whole.len().to_string())
+    );
+    assert_eq!(answer.body, &whole.as_bytes()[..whole.len() / 2]);
+}
+
+#[tokio::test]
+async fn a_fault_stays_at_its_endpoint_until_it_is_cleared() {
+    let issuer = TestIssuer::serve().await.unwrap();
+    let statuses = async || {
+        [
+            get(&issuer, OPENID).await.status,
+            get(&issuer, OAUTH).await.status,
+            get(&issuer, JWKS).await.status,
+        ]
+    };
+    issuer.set_discovery_fault(Fault::Status(500));
+    assert_eq!(statuses().await, [500, 500, 200]);
+    issuer.set_fault(Fault::Status(502));
+    assert_eq!(statuses().await, [502, 502, 502]);
+    issuer.clear_fault();
+    assert_eq!(statuses().await, [200, 200, 200]);
+}
+
+#[tokio::test]
+async fn a_hanging_request_is_answered_once_the_fault_is_cleared() {
+    let issuer = TestIssuer::serve().await.unwrap();
+    issuer.set_jwks_fault(Fault::Hang);
+    let address = address(&issuer);
+    let request = tokio::spawn(async move { ask(address, "GET", JWKS).await });
+    asked(&issuer, 1).await;
+    assert!(!request.is_finished());
+
+    issuer.rotate();
+    issuer.clear_fault();
+    assert_eq!(request.await.unwrap().unwrap().json(), issuer.jwks());
+}
+
+#[tokio::test]
+async fn dropping_the_last_clone_stops_the_server_and_cuts_what_hangs() {
+    let issuer = TestIssuer::serve().await.unwrap();
+    issuer.set_jwks_fault(Fault::Hang);
+    let address = address(&issuer);
+    let request = tokio::spawn(async move { ask(address, "GET", JWKS).await });
+    asked(&issuer, 1).await;
+
+    let clone = issuer.clone();
+    drop(issuer);
+    assert_eq!(get(&clone, OPENID).await.status, 200);
+    drop(clone);
+    closed(address).await;
+    assert!(request.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn after_a_shutdown_the_port_is_free_and_tokens_are_still_signed() {
+    let issuer = TestIssuer::serve().await.unwrap();
+    let address = address(&issuer);
+    issuer.shutdown().await;
+    let refused = TcpStream::connect(address).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+    assert_eq!(issuer.token().mint().split('.').count(), 3);
+
+    let successor = TestIssuer::builder().bind(address).serve().await.unwrap();
+    assert_eq!(successor.issuer(), issuer.issuer());
+    issuer.shutdown().await;
+    assert_eq!(get(&successor, JWKS).await.json(), successor.jwks());
+}
+
+#[test]
+#[should_panic(expected = "not served")]
+fn an_issuer_in_memory_has_no_address() {
+    let _ = TestIssuer::new().jwks_url();
+}
