@@ -50,6 +50,9 @@ struct Settings {
 type BodyHook = Box<dyn Fn(&Problem<'_>) -> ProblemBody + Send + Sync>;
 
 impl Renderer {
+    /// The default renderer, for stages that have no setting for it.
+    pub const DEFAULT: &'static Self = &Self(None);
+
     /// A renderer with settings of its own.
     #[must_use]
     pub fn builder() -> RendererBuilder {

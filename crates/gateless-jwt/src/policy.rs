@@ -6,6 +6,7 @@ use std::time::Duration;
 use gateless_core::ConfigError;
 
 use crate::algorithm::Algorithm;
+use crate::jwk::{KeySet, KeySetError};
 
 /// The largest leeway: beyond five minutes it is the clock that has to be mended.
 const MAX_LEEWAY: Duration = Duration::from_secs(300);
@@ -128,6 +129,15 @@ impl TokenPolicy {
     #[must_use]
     pub const fn is_http_loopback_allowed(&self) -> bool {
         self.allows_http_loopback
+    }
+
+    /// Reads a JWK set document, taking the keys that this policy's [`algorithms`](Self::algorithms) can use.
+    ///
+    /// # Errors
+    ///
+    /// [`KeySetError`] when the document as a whole cannot be used.
+    pub fn read_keys(&self, document: &[u8]) -> Result<KeySet, KeySetError> {
+        KeySet::from_json(document, &self.algorithms)
     }
 
     /// Accepts one more audience. A token has to name at least one of those accepted (RFC 7519 §4.1.3).

@@ -1,0 +1,208 @@
+//! Settings of the layer, checked all at once.
+
+use std::sync::Arc;
+
+use gateless_core::{Clock, ConfigError, Renderer};
+use gateless_jwt::TokenPolicy;
+use http::HeaderName;
+use http::header::{AUTHORIZATION, COOKIE};
+
+use super::decide::{Authenticator, Issuer};
+use super::extract::{Cookie, CsrfDefence, Sources};
+use super::keys::Keys;
+use super::transport::TlsEvidence;
+use super::{BearerAuth, OptionalBearerAuth};
+use crate::clock::SystemClock;
+
+/// Settings of [`BearerAuth`]. Only issuer, audience and keys have to be given; they are arguments of
+/// [`BearerAuth::builder`].
+#[derive(Debug)]
+#[must_use]
+pub struct BearerAuthBuilder {
+    issuers: Vec<(TokenPolicy, Keys)>,
+    sources: Sources,
+    tls: Option<TlsEvidence>,
+    strips_credentials: bool,
+    clock: Arc<dyn Clock>,
+    renderer: Renderer,
+}
+
+impl BearerAuthBuilder {
+    pub(super) fn new(policy: TokenPolicy, keys: Keys) -> Self {
+        Self {
+            issuers: vec![(policy, keys)],
+            sources: Sources {
+                max_token_len: 8 * 1024,
+                ..Sources::default()
+            },
+            tls: None,
+            strips_credentials: false,
+            clock: Arc::new(SystemClock::new()),
+            renderer: Renderer::default(),
+        }
+    }
+
+    /// Accepts the tokens of one more issuer. Each issuer has its own keys: a key id of one means nothing at another.
+    pub fn issuer(mut self, policy: TokenPolicy, keys: Keys) -> Self {
+        self.issuers.push((policy, keys));
+        self
+    }
+
+    /// The longest token that is looked at, in bytes. 8192 by default; a longer one is refused before it is decoded.
+    pub const fn max_token_len(mut self, bytes: usize) -> Self {
+        self.sources.max_token_len = bytes;
+        self
+    }
+
+    /// Takes the token from this cookie as well. Browsers send cookies with requests that other sites cause, so a
+    /// defence against that has to be named (RFC 6750 §5.3).
+    pub fn cookie(mut self, name: impl Into<Box<str>>, defence: CsrfDefence) -> Self {
+        self.sources.cookie = Some(Cookie {
+            name: name.into(),
+            defence,
+        });
+        self
+    }
+
+    /// Takes the token from this header field as well, without a scheme in front.
+    pub fn header(mut self, name: HeaderName) -> Self {
+        self.sources.header = Some(name);
+        self
+    }
+
+    /// Takes the token from this query parameter as well. Addresses end up in logs, histories and `Referer` fields
+    /// (RFC 6750 §5.3, RFC 9700 §4.3.2): only for clients that cannot do anything else, with short-lived tokens.
+    /// Responses are then marked `Cache-Control: private` (RFC 6750 §2.3).
+    pub fn danger_query_parameter(mut self, name: impl Into<Box<str>>) -> Self {
+        self.sources.query = Some(name.into());
+        self
+    }
+
+    /// Refuses tokens that did not come over TLS. Off by default, as TLS often ends before the service.
+    pub const fn require_tls(mut self, evidence: TlsEvidence) -> Self {
+        self.tls = Some(evidence);
+        self
+    }
+
+    /// Takes the `Authorization` field off requests that pass, so that the handler cannot hand the token on. The
+    /// field is marked as sensitive in any case.
+    pub const fn strip_credentials(mut self) -> Self {
+        self.strips_credentials = true;
+        self
+    }
+
+    /// Where the time comes from. The system's clocks by default.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// How refusals look. Problem details by default.
+    pub fn renderer(mut self, renderer: Renderer) -> Self {
+        self.renderer = renderer;
+        self
+    }
+
+    /// Checks all settings and makes the layer. Nothing is fetched yet; a file with keys is read.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with every setting that cannot be used.
+    pub fn build(self) -> Result<BearerAuth, ConfigError> {
+        self.authenticator().map(Arc::new).map(BearerAuth)
+    }
+
+    /// The same for a layer that lets requests without credentials through.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with every setting that cannot be used.
+    pub fn build_optional(self) -> Result<OptionalBearerAuth, ConfigError> {
+        self.authenticator().map(Arc::new).map(OptionalBearerAuth)
+    }
+
+    fn authenticator(self) -> Result<Authenticator, ConfigError> {
+        let Self {
+            issuers,
+            sources,
+            tls,
+            strips_credentials,
+            clock,
+            renderer,
+        } = self;
+        let mut faults = ConfigError::collect();
+        check_sources(&sources, &mut faults);
+        if let Some(TlsEvidence::ForwardedProto { trusted_hops: 0 }) = tls {
+            faults.add(
+                "require_tls",
+                "trusts no proxy, so that nothing could prove TLS",
+            );
+        }
+        let mut built: Vec<Issuer> = Vec::new();
+        for (policy, keys) in issuers {
+            if built
+                .iter()
+                .any(|other| other.policy.issuer() == policy.issuer())
+            {
+                faults.add("issuer", format!("{} is configured twice", policy.issuer()));
+                continue;
+            }
+            if let Err(error) = policy.check() {
+                faults.merge(error);
+            }
+            match keys.build(&policy, Arc::clone(&clock)) {
+                Ok(keys) => built.push(Issuer { policy, keys }),
+                Err(error) => faults.merge(error),
+            }
+        }
+        faults.into_result()?;
+        Ok(Authenticator {
+            issuers: built.into(),
+            sources,
+            tls,
+            strips_credentials,
+            clock,
+            renderer,
+        })
+    }
+}
+
+fn check_sources(sources: &Sources, faults: &mut ConfigError) {
+    if sources.max_token_len == 0 {
+        faults.add("max_token_len", "is zero: every token would be refused");
+    }
+    if let Some(Cookie { name, defence }) = &sources.cookie {
+        if name.is_empty() {
+            faults.add("cookie", "has no name");
+        }
+        match defence {
+            CsrfDefence::Origins(origins) if origins.is_empty() => {
+                faults.add("cookie", "names no origin that may send it");
+            }
+            CsrfDefence::Origins(origins) => {
+                let is_origin = |origin: &String| {
+                    origin.split_once("://").is_some_and(|(scheme, host)| {
+                        !scheme.is_empty() && !host.is_empty() && !host.contains(['/', '*'])
+                    })
+                };
+                if !origins.iter().all(is_origin) {
+                    faults.add(
+                        "cookie",
+                        "names an origin that is not like https://app.example.com",
+                    );
+                }
+            }
+            CsrfDefence::CustomHeader(_) => {}
+        }
+    }
+    if sources
+        .header
+        .as_ref()
+        .is_some_and(|name| *name == AUTHORIZATION || *name == COOKIE)
+    {
+        faults.add("header", "is a field with a meaning of its own");
+    }
+    if sources.query.as_deref().is_some_and(str::is_empty) {
+        faults.add("danger_query_parameter", "has no name");
+    }
+}

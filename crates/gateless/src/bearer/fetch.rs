@@ -1,0 +1,79 @@
+//! How key sets are fetched: from a file, or over HTTP with bounds on everything.
+
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use gateless_jwt::{Algorithm, KeySet, KeySetError};
+
+#[cfg(feature = "jwks")]
+mod http;
+#[cfg(feature = "jwks")]
+pub(super) use self::http::HttpSettings;
+
+/// Fetches the whole key set of one issuer.
+pub(super) trait Fetch: Send + Sync + fmt::Debug {
+    fn fetch(&self) -> Fetching<'_>;
+}
+
+pub(super) type Fetching<'a> =
+    Pin<Box<dyn Future<Output = Result<KeySet, FetchError>> + Send + 'a>>;
+
+/// Why a key set could not be fetched. Nothing of what the other side sent is in it.
+#[derive(Clone, Debug)]
+pub(super) enum FetchError {
+    Unreadable(std::io::ErrorKind),
+    TimedOut,
+    NoRuntime,
+    Set(KeySetError),
+    #[cfg(feature = "jwks")]
+    Http(http::HttpError),
+}
+
+impl fmt::Display for FetchError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(kind) => write!(f, "cannot be read: {kind}"),
+            Self::TimedOut => f.write_str("no answer in time"),
+            Self::NoRuntime => f.write_str("no tokio runtime to fetch on"),
+            Self::Set(error) => fmt::Display::fmt(error, f),
+            #[cfg(feature = "jwks")]
+            Self::Http(error) => fmt::Display::fmt(error, f),
+        }
+    }
+}
+
+/// A JWK set in a file.
+#[derive(Clone, Debug)]
+pub(super) struct FileFetch {
+    path: PathBuf,
+    allowed: Box<[Algorithm]>,
+}
+
+impl FileFetch {
+    pub(super) fn new(path: PathBuf, allowed: &[Algorithm]) -> Self {
+        Self {
+            path,
+            allowed: allowed.into(),
+        }
+    }
+
+    pub(super) fn read(&self) -> Result<KeySet, FetchError> {
+        let document =
+            std::fs::read(&self.path).map_err(|error| FetchError::Unreadable(error.kind()))?;
+        KeySet::from_json(&document, &self.allowed).map_err(FetchError::Set)
+    }
+}
+
+impl Fetch for FileFetch {
+    fn fetch(&self) -> Fetching<'_> {
+        Box::pin(async {
+            let reader = self.clone();
+            let reading = tokio::task::spawn_blocking(move || reader.read());
+            reading
+                .await
+                .unwrap_or(Err(FetchError::Unreadable(std::io::ErrorKind::Other)))
+        })
+    }
+}

@@ -1,0 +1,318 @@
+//! Key sets over HTTP: one pooled client, a total deadline, no redirects, no plain HTTP, a cap on every body.
+
+use std::fmt;
+use std::time::Duration;
+
+use gateless_core::ConfigError;
+use gateless_jwt::{Algorithm, KeySet, TokenPolicy};
+use reqwest::{Certificate, Client, StatusCode, redirect};
+use serde::Deserialize;
+use url::{Host, Url};
+
+use super::{Fetch, FetchError, Fetching};
+
+/// The largest answer that is read, in bytes.
+const MAX_BODY: usize = 512 * 1024;
+
+/// What is set for all HTTP sources alike.
+#[derive(Clone, Debug, Default)]
+pub(in crate::bearer) struct HttpSettings {
+    pub(in crate::bearer) allowed_hosts: Vec<Box<str>>,
+    pub(in crate::bearer) root_certificates: Vec<Vec<u8>>,
+}
+
+impl HttpSettings {
+    pub(in crate::bearer) fn discovery(
+        &self,
+        policy: &TokenPolicy,
+        timeout: Duration,
+        faults: &mut ConfigError,
+    ) -> Box<dyn Fetch> {
+        let issuer = self.checked_url("issuer", policy.issuer(), policy, faults);
+        self.build(Place::Metadata { issuer }, policy, timeout, faults)
+    }
+
+    pub(in crate::bearer) fn jwks(
+        &self,
+        url: &str,
+        policy: &TokenPolicy,
+        timeout: Duration,
+        faults: &mut ConfigError,
+    ) -> Box<dyn Fetch> {
+        let url = self.checked_url("jwks_url", url, policy, faults);
+        self.build(Place::KeySet { url }, policy, timeout, faults)
+    }
+
+    fn checked_url(
+        &self,
+        setting: &'static str,
+        url: &str,
+        policy: &TokenPolicy,
+        faults: &mut ConfigError,
+    ) -> Option<Url> {
+        match Url::parse(url) {
+            Ok(parsed) if is_secure(&parsed, policy.is_http_loopback_allowed()) => Some(parsed),
+            _ => {
+                faults.add(setting, format!("{url} is not an https URL"));
+                None
+            }
+        }
+    }
+
+    fn build(
+        &self,
+        place: Place,
+        policy: &TokenPolicy,
+        timeout: Duration,
+        faults: &mut ConfigError,
+    ) -> Box<dyn Fetch> {
+        let mut client = Client::builder()
+            .timeout(timeout)
+            .connect_timeout(timeout)
+            .redirect(redirect::Policy::none())
+            .user_agent(concat!("gateless/", env!("CARGO_PKG_VERSION")));
+        for pem in &self.root_certificates {
+            match Certificate::from_pem(pem) {
+                Ok(certificate) => client = client.add_root_certificate(certificate),
+                Err(_) => faults.add("root_certificate", "is not a PEM certificate"),
+            }
+        }
+        let client = match client.build() {
+            Ok(client) => Some(client),
+            Err(error) => {
+                faults.add("keys", format!("cannot be fetched by HTTP: {error}"));
+                None
+            }
+        };
+        Box::new(HttpFetch {
+            client,
+            place,
+            issuer: policy.issuer().into(),
+            allowed: policy.allowed_algorithms().into(),
+            allowed_hosts: self.allowed_hosts.clone(),
+            allows_http_loopback: policy.is_http_loopback_allowed(),
+        })
+    }
+}
+
+/// Fetches one issuer's keys.
+#[derive(Debug)]
+struct HttpFetch {
+    /// `None` only where building was refused.
+    client: Option<Client>,
+    place: Place,
+    issuer: Box<str>,
+    allowed: Box<[Algorithm]>,
+    allowed_hosts: Vec<Box<str>>,
+    allows_http_loopback: bool,
+}
+
+#[derive(Debug)]
+enum Place {
+    Metadata { issuer: Option<Url> },
+    KeySet { url: Option<Url> },
+}
+
+/// What is read of an issuer's metadata (OpenID Connect Discovery §3, RFC 8414 §2).
+#[derive(Deserialize)]
+struct Metadata {
+    issuer: String,
+    jwks_uri: String,
+}
+
+impl Fetch for HttpFetch {
+    fn fetch(&self) -> Fetching<'_> {
+        Box::pin(async {
+            let document = match &self.place {
+                Place::Metadata { issuer } => {
+                    let url = self.discover(issuer.as_ref()).await?;
+                    self.get(&url).await
+                }
+                Place::KeySet { url } => self.get(url.as_ref().ok_or(HttpError::Unusable)?).await,
+            }?;
+            KeySet::from_json(&document, &self.allowed).map_err(FetchError::Set)
+        })
+    }
+}
+
+impl HttpFetch {
+    /// The address of the key set, as the issuer's metadata name it.
+    async fn discover(&self, issuer: Option<&Url>) -> Result<Url, HttpError> {
+        let issuer = issuer.ok_or(HttpError::Unusable)?;
+        let document = match self.get(&openid_configuration(issuer)).await {
+            Err(HttpError::Status(StatusCode::NOT_FOUND)) => {
+                self.get(&authorization_server(issuer)).await?
+            }
+            answer => answer?,
+        };
+        let metadata: Metadata =
+            serde_json::from_slice(&document).map_err(|_| HttpError::NotMetadata)?;
+        if metadata.issuer != *self.issuer {
+            return Err(HttpError::OtherIssuer);
+        }
+        let url = Url::parse(&metadata.jwks_uri).map_err(|_| HttpError::NotMetadata)?;
+        if !is_secure(&url, self.allows_http_loopback) {
+            return Err(HttpError::Insecure);
+        }
+        let host = url.host_str().unwrap_or_default();
+        let is_allowed = self.allowed_hosts.iter().any(|allowed| **allowed == *host);
+        if url.origin() != issuer.origin() && !is_allowed {
+            return Err(HttpError::OtherHost);
+        }
+        Ok(url)
+    }
+
+    async fn get(&self, url: &Url) -> Result<Vec<u8>, HttpError> {
+        let client = self.client.as_ref().ok_or(HttpError::Unusable)?;
+        let request = client.get(url.clone()).header(
+            reqwest::header::ACCEPT,
+            "application/json, application/jwk-set+json",
+        );
+        let mut response = request
+            .send()
+            .await
+            .map_err(|error| HttpError::of(&error))?;
+        if response.status() != StatusCode::OK {
+            return Err(HttpError::Status(response.status()));
+        }
+        if response
+            .content_length()
+            .is_some_and(|length| length > MAX_BODY as u64)
+        {
+            return Err(HttpError::TooLarge);
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| HttpError::of(&error))?
+        {
+            if body.len() + chunk.len() > MAX_BODY {
+                return Err(HttpError::TooLarge);
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+/// `https`, or `http` to a loopback address where that is allowed.
+fn is_secure(url: &Url, allows_http_loopback: bool) -> bool {
+    let is_loopback = match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    url.scheme() == "https" || url.scheme() == "http" && allows_http_loopback && is_loopback
+}
+
+/// OpenID Connect Discovery §4: appended to the issuer's path.
+fn openid_configuration(issuer: &Url) -> Url {
+    let mut url = issuer.clone();
+    url.set_path(&format!(
+        "{}/.well-known/openid-configuration",
+        issuer.path().trim_end_matches('/')
+    ));
+    url
+}
+
+/// RFC 8414 §3: between host and path.
+fn authorization_server(issuer: &Url) -> Url {
+    let mut url = issuer.clone();
+    url.set_path(&format!(
+        "/.well-known/oauth-authorization-server{}",
+        issuer.path().trim_end_matches('/')
+    ));
+    url
+}
+
+/// Why an answer could not be used.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::bearer) enum HttpError {
+    Unusable,
+    TimedOut,
+    Unreachable,
+    Status(StatusCode),
+    TooLarge,
+    NotMetadata,
+    OtherIssuer,
+    OtherHost,
+    Insecure,
+}
+
+impl HttpError {
+    fn of(error: &reqwest::Error) -> Self {
+        if error.is_timeout() {
+            Self::TimedOut
+        } else {
+            Self::Unreachable
+        }
+    }
+}
+
+impl From<HttpError> for FetchError {
+    fn from(error: HttpError) -> Self {
+        Self::Http(error)
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unusable => f.write_str("no usable address"),
+            Self::TimedOut => f.write_str("no answer in time"),
+            Self::Unreachable => f.write_str("not reachable"),
+            Self::Status(status) => write!(f, "answered {}", status.as_u16()),
+            Self::TooLarge => write!(f, "answered more than {MAX_BODY} bytes"),
+            Self::NotMetadata => f.write_str("answered no usable metadata"),
+            Self::OtherIssuer => f.write_str("the metadata are of another issuer"),
+            Self::OtherHost => f.write_str("the keys are on another host, which is not allowed"),
+            Self::Insecure => f.write_str("the keys are not behind https"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(
+        "https://idp.example.com",
+        "/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server"
+    )]
+    #[case(
+        "https://idp.example.com/",
+        "/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server"
+    )]
+    #[case(
+        "https://idp.example.com/realms/a",
+        "/realms/a/.well-known/openid-configuration",
+        "/.well-known/oauth-authorization-server/realms/a"
+    )]
+    fn metadata_addresses(#[case] issuer: &str, #[case] openid: &str, #[case] oauth: &str) {
+        let issuer = Url::parse(issuer).unwrap();
+        assert_eq!(openid_configuration(&issuer).path(), openid);
+        assert_eq!(authorization_server(&issuer).path(), oauth);
+    }
+
+    #[rstest]
+    #[case("https://idp.example.com", false, true)]
+    #[case("http://127.0.0.1:9", true, true)]
+    #[case("http://[::1]:9", true, true)]
+    #[case("http://127.0.0.1:9", false, false)]
+    #[case("http://idp.example.com", true, false)]
+    #[case("ftp://127.0.0.1", true, false)]
+    fn te_16_plain_http_is_for_loopback_by_choice(
+        #[case] url: &str,
+        #[case] allowed: bool,
+        #[case] secure: bool,
+    ) {
+        assert_eq!(is_secure(&Url::parse(url).unwrap(), allowed), secure);
+    }
+}

@@ -1,0 +1,214 @@
+//! Where the keys of an issuer come from.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateless_core::{Clock, ConfigError, OnOutage};
+use gateless_jwt::{KeySet, TokenPolicy};
+
+use super::fetch::{Fetch, FileFetch};
+use super::store::{KeyStore, Timing};
+
+/// Where the keys of an issuer come from.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use gateless::OnOutage;
+/// use gateless::bearer::Keys;
+///
+/// // A file that is mounted next to the service, and read again when it is replaced:
+/// let mounted = Keys::file("/etc/orders/jwks.json");
+/// # let _ = mounted;
+/// # #[cfg(feature = "jwks")] {
+/// // The issuer's own metadata; keys stay good for an hour while it is away:
+/// let discovered = Keys::discovery(OnOutage::StaleFor(Duration::from_secs(3600)));
+/// # let _ = discovered;
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Keys {
+    source: Source,
+    on_outage: OnOutage,
+    lifetime: Duration,
+    cooldown: Duration,
+    timeout: Duration,
+    #[cfg(feature = "jwks")]
+    http: super::fetch::HttpSettings,
+}
+
+#[derive(Clone)]
+enum Source {
+    Fixed(Arc<KeySet>),
+    File(PathBuf),
+    #[cfg(feature = "jwks")]
+    Discovery,
+    #[cfg(feature = "jwks")]
+    JwksUrl(Box<str>),
+}
+
+impl Keys {
+    /// Keys that never change while the program runs.
+    pub fn fixed(keys: KeySet) -> Self {
+        Self::new(Source::Fixed(Arc::new(keys)), OnOutage::FailClosed)
+    }
+
+    /// A file with a JWK set. It has to be readable when the layer is built; later a file that cannot be read or used
+    /// leaves the keys as they are.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self::new(Source::File(path.into()), OnOutage::StaleFor(Duration::MAX))
+    }
+
+    /// The issuer's metadata: OpenID Connect Discovery, or RFC 8414 where there is none. The `issuer` in it has to be
+    /// the configured one to the byte.
+    ///
+    /// `on_outage` says what happens when the keys are past their [`lifetime`](Self::lifetime) and cannot be renewed.
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    pub fn discovery(on_outage: OnOutage) -> Self {
+        Self::new(Source::Discovery, on_outage)
+    }
+
+    /// The address of a JWK set, for issuers without metadata.
+    ///
+    /// `on_outage` says what happens when the keys are past their [`lifetime`](Self::lifetime) and cannot be renewed.
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    pub fn jwks_url(url: impl Into<Box<str>>, on_outage: OnOutage) -> Self {
+        Self::new(Source::JwksUrl(url.into()), on_outage)
+    }
+
+    fn new(source: Source, on_outage: OnOutage) -> Self {
+        Self {
+            source,
+            on_outage,
+            lifetime: Duration::from_secs(10 * 60),
+            cooldown: Duration::from_secs(30),
+            timeout: Duration::from_secs(5),
+            #[cfg(feature = "jwks")]
+            http: super::fetch::HttpSettings::default(),
+        }
+    }
+
+    /// How long fetched keys are good. They are renewed in the background after four fifths of it. 10 minutes by
+    /// default: after that at the latest a key that the issuer withdrew is gone.
+    pub const fn lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetime = lifetime;
+        self
+    }
+
+    /// The least time between two fetches that tokens with an unknown key id can cause. 30 s by default: whatever is
+    /// thrown at the service, the issuer sees no more than that.
+    pub const fn cooldown(mut self, cooldown: Duration) -> Self {
+        self.cooldown = cooldown;
+        self
+    }
+
+    /// How long a fetch may take as a whole, and how long a request waits for one. 5 s by default.
+    pub const fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// Lets the keys be on this host, where the issuer's metadata name one on another than its own.
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    pub fn allow_host(mut self, host: impl Into<Box<str>>) -> Self {
+        self.http.allowed_hosts.push(host.into());
+        self
+    }
+
+    /// Trusts this certificate authority (PEM) in addition to those of the platform.
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.http.root_certificates.push(pem.into());
+        self
+    }
+
+    /// Checks the settings and makes what holds the keys while serving.
+    pub(super) fn build(
+        self,
+        policy: &TokenPolicy,
+        clock: Arc<dyn Clock>,
+    ) -> Result<HeldKeys, ConfigError> {
+        let mut faults = ConfigError::collect();
+        if self.lifetime.is_zero() {
+            faults.add("lifetime", "is zero: no key would ever be good");
+        }
+        if self.cooldown < Duration::from_secs(1) {
+            faults.add(
+                "cooldown",
+                "is shorter than a second: tokens could flood the issuer",
+            );
+        }
+        if self.timeout.is_zero() || self.timeout > Duration::from_secs(60) {
+            faults.add("timeout", "is not between 0 and 60 s");
+        }
+        let mut initial = None;
+        let fetch: Box<dyn Fetch> = match &self.source {
+            Source::Fixed(keys) => {
+                for key in keys.keys() {
+                    if !policy.allowed_algorithms().contains(&key.algorithm()) {
+                        faults.add(
+                            "keys",
+                            format!("have one for {}, which is not allowed", key.algorithm()),
+                        );
+                    }
+                }
+                if keys.keys().is_empty() {
+                    faults.add("keys", "are none: every token would be refused");
+                }
+                faults.into_result()?;
+                return Ok(HeldKeys::Fixed(Arc::clone(keys)));
+            }
+            Source::File(path) => {
+                let fetch = FileFetch::new(path.clone(), policy.allowed_algorithms());
+                match fetch.read() {
+                    Ok(keys) => initial = Some(keys),
+                    Err(error) => faults.add("keys", format!("file {}: {error}", path.display())),
+                }
+                Box::new(fetch)
+            }
+            #[cfg(feature = "jwks")]
+            Source::Discovery => self.http.discovery(policy, self.timeout, &mut faults),
+            #[cfg(feature = "jwks")]
+            Source::JwksUrl(url) => self.http.jwks(url, policy, self.timeout, &mut faults),
+        };
+        faults.into_result()?;
+        let timing = Timing {
+            lifetime: self.lifetime,
+            tolerance: self.on_outage.tolerance(),
+            cooldown: self.cooldown,
+            timeout: self.timeout,
+        };
+        let store = KeyStore::new(policy.issuer().into(), fetch, timing, clock);
+        if let Some(keys) = initial {
+            store.hold(keys);
+        }
+        Ok(HeldKeys::Fetched(store))
+    }
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(keys) => write!(f, "Fixed({} keys)", keys.keys().len()),
+            Self::File(path) => write!(f, "File({})", path.display()),
+            #[cfg(feature = "jwks")]
+            Self::Discovery => f.write_str("Discovery"),
+            #[cfg(feature = "jwks")]
+            Self::JwksUrl(url) => write!(f, "JwksUrl({url})"),
+        }
+    }
+}
+
+/// The keys of one issuer while serving.
+#[derive(Clone, Debug)]
+pub(super) enum HeldKeys {
+    Fixed(Arc<KeySet>),
+    Fetched(Arc<KeyStore>),
+}

@@ -1,0 +1,383 @@
+//! One service for all stages that decide: readiness, waiting, forwarding and refusing, written once.
+//!
+//! A stage is a [`Gate`]: it looks at the [`Head`] of a request and takes a [`Step`]. It never sees a body, so its
+//! code is compiled once however many services it wraps, and can be tested without a runtime. [`Gated`] does the rest.
+//!
+//! ```
+//! use std::future::Ready;
+//!
+//! use gateless::gate::{Gate, Gated, Head, Pass, Step, Verdict};
+//! use gateless::{Principal, PrincipalKind, Rejection, TokenFault};
+//!
+//! /// Lets nobody but clients in: a gate of your own, next to those of gateless.
+//! #[derive(Clone)]
+//! struct ClientsOnly;
+//!
+//! impl Gate for ClientsOnly {
+//!     const NAME: &'static str = "clients_only";
+//!     type Wait = Ready<Verdict>;
+//!
+//!     fn decide(&self, head: Head<'_>) -> Step<Self::Wait> {
+//!         Step::Now(Principal::of(head.extensions).and_then(|principal| match principal.kind() {
+//!             PrincipalKind::Client => Ok(Pass::new()),
+//!             _ => Err(Rejection::TokenInvalid(TokenFault::ClientNotAllowed)),
+//!         }))
+//!     }
+//! }
+//!
+//! impl<S> tower_layer::Layer<S> for ClientsOnly {
+//!     type Service = Gated<S, Self>;
+//!
+//!     fn layer(&self, inner: S) -> Self::Service {
+//!         Gated::new(inner, self.clone())
+//!     }
+//! }
+//! ```
+
+use std::fmt;
+use std::future::Future;
+use std::mem;
+use std::pin::Pin;
+use std::sync::Once;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use gateless_core::{Anonymous, Principal, Rejection, Renderer, Wire};
+use http::header::AUTHORIZATION;
+use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use crate::body::GateBody;
+
+/// Decides on requests.
+pub trait Gate {
+    /// The stage's stable name, for logs and metrics.
+    const NAME: &'static str;
+
+    /// A decision that has to wait for something, such as a key set or a remote store.
+    type Wait: Future<Output = Verdict>;
+
+    /// Decides on the spot whenever it can.
+    fn decide(&self, head: Head<'_>) -> Step<Self::Wait>;
+
+    /// What turns this stage's rejections into responses. Problem details by default.
+    fn renderer(&self) -> &Renderer {
+        Renderer::DEFAULT
+    }
+}
+
+/// What a gate sees of a request: everything but the body.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub struct Head<'a> {
+    /// The method.
+    pub method: &'a Method,
+    /// The target.
+    pub uri: &'a Uri,
+    /// The header fields.
+    pub headers: &'a HeaderMap,
+    /// What the server and earlier stages left behind.
+    pub extensions: &'a Extensions,
+}
+
+impl<'a> Head<'a> {
+    /// The head of `request`.
+    #[must_use]
+    pub fn of<B>(request: &'a Request<B>) -> Self {
+        Self {
+            method: request.method(),
+            uri: request.uri(),
+            headers: request.headers(),
+            extensions: request.extensions(),
+        }
+    }
+}
+
+impl fmt::Debug for Head<'_> {
+    /// Without query and header values: tokens travel there.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Head")
+            .field("method", self.method)
+            .field("path", &self.uri.path())
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a gate came to its decision.
+#[derive(Debug)]
+pub enum Step<W> {
+    /// Decided: the hot path. Nothing is boxed or cloned.
+    Now(Verdict),
+    /// The decision has to wait.
+    Wait(W),
+}
+
+/// The decision.
+pub type Verdict = Result<Pass, Rejection>;
+
+/// A request may go on, and what changes about it on the way.
+#[derive(Debug, Default)]
+#[must_use]
+pub struct Pass {
+    identity: Identity,
+    strips_credentials: bool,
+    stripped: Vec<HeaderName>,
+    response_headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+#[derive(Debug, Default)]
+enum Identity {
+    #[default]
+    Unchanged,
+    Known(Principal),
+    Anonymous,
+}
+
+impl Pass {
+    /// The request goes on as it is.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The request goes on as that of `principal`, in place of any that was there.
+    ///
+    /// Its `Authorization` field is marked as sensitive, so that it stays out of debug output.
+    pub fn authenticated(principal: Principal) -> Self {
+        Self {
+            identity: Identity::Known(principal),
+            ..Self::default()
+        }
+    }
+
+    /// The request goes on without an identity, and any that was there is removed.
+    pub fn anonymous() -> Self {
+        Self {
+            identity: Identity::Anonymous,
+            ..Self::default()
+        }
+    }
+
+    /// Takes the credentials off the request, so that nothing behind this stage can hand them on.
+    pub const fn strip_credentials(mut self) -> Self {
+        self.strips_credentials = true;
+        self
+    }
+
+    /// Takes a header field off the request.
+    pub fn strip_header(mut self, name: HeaderName) -> Self {
+        self.stripped.push(name);
+        self
+    }
+
+    /// Adds a header field to the response, next to those that it has.
+    pub fn response_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.response_headers.push((name, value));
+        self
+    }
+
+    /// Changes the request; what remains is for the response.
+    fn apply<B>(self, request: &mut Request<B>) -> Vec<(HeaderName, HeaderValue)> {
+        match self.identity {
+            Identity::Unchanged => {}
+            Identity::Known(principal) => {
+                if let Some(credentials) = request.headers_mut().get_mut(AUTHORIZATION) {
+                    credentials.set_sensitive(true);
+                }
+                principal.attach(request.extensions_mut());
+            }
+            Identity::Anonymous => Anonymous::attach(request.extensions_mut()),
+        }
+        if self.strips_credentials {
+            request.headers_mut().remove(AUTHORIZATION);
+        }
+        for name in &self.stripped {
+            request.headers_mut().remove(name);
+        }
+        self.response_headers
+    }
+}
+
+/// A service behind a gate.
+#[derive(Clone, Debug)]
+pub struct Gated<S, G> {
+    inner: S,
+    gate: G,
+}
+
+impl<S, G> Gated<S, G> {
+    /// Puts `gate` in front of `inner`.
+    #[must_use]
+    pub const fn new(inner: S, gate: G) -> Self {
+        Self { inner, gate }
+    }
+}
+
+impl<S, G, ReqBody, ResBody> Service<Request<ReqBody>> for Gated<S, G>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
+    G: Gate,
+{
+    type Response = Response<GateBody<ResBody>>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S, G::Wait, ReqBody>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let state = match self.gate.decide(Head::of(&request)) {
+            Step::Now(Ok(pass)) => {
+                let headers = pass.apply(&mut request);
+                State::Forward {
+                    future: self.inner.call(request),
+                    headers,
+                }
+            }
+            Step::Now(Err(rejection)) => {
+                let wire = Wire::of(request.headers());
+                State::refuse(G::NAME, self.gate.renderer(), &rejection, wire)
+            }
+            Step::Wait(wait) => {
+                // `poll_ready` prepared *this* instance, not a clone of it: the prepared one goes into the future,
+                // the clone stays behind to be polled again.
+                let clone = self.inner.clone();
+                let prepared = mem::replace(&mut self.inner, clone);
+                State::Wait {
+                    wait,
+                    held: Some(Held {
+                        prepared,
+                        request,
+                        stage: G::NAME,
+                        renderer: self.gate.renderer().clone(),
+                    }),
+                }
+            }
+        };
+        ResponseFuture { state }
+    }
+}
+
+pin_project! {
+    /// The response of a [`Gated`] service.
+    pub struct ResponseFuture<S, W, ReqBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
+        #[pin]
+        state: State<S, W, ReqBody>,
+    }
+}
+
+pin_project! {
+    #[project = StateProjection]
+    enum State<S, W, ReqBody>
+    where
+        S: Service<Request<ReqBody>>,
+    {
+        Forward { #[pin] future: S::Future, headers: Vec<(HeaderName, HeaderValue)> },
+        Refuse { response: Option<Response<Bytes>> },
+        Wait { #[pin] wait: W, held: Option<Held<S, ReqBody>> },
+    }
+}
+
+/// A request that waits for its decision, with the service that was made ready for it.
+struct Held<S, ReqBody> {
+    prepared: S,
+    request: Request<ReqBody>,
+    stage: &'static str,
+    renderer: Renderer,
+}
+
+impl<S, W, ReqBody> State<S, W, ReqBody>
+where
+    S: Service<Request<ReqBody>>,
+{
+    fn refuse(stage: &'static str, renderer: &Renderer, rejection: &Rejection, wire: Wire) -> Self {
+        tracing::debug!(
+            stage,
+            code = rejection.code(),
+            reason = rejection.reason(),
+            "request refused"
+        );
+        if *rejection == Rejection::PipelineMisordered {
+            log_misordered(stage);
+        }
+        Self::Refuse {
+            response: Some(renderer.render(rejection, wire)),
+        }
+    }
+}
+
+/// Once for a process: a deployment fault shows with every request.
+#[cold]
+fn log_misordered(stage: &'static str) {
+    static LOG: Once = Once::new();
+    LOG.call_once(|| {
+        tracing::error!(
+            stage,
+            "a stage found no authenticated caller: no authentication layer runs before it"
+        );
+    });
+}
+
+impl<S, W, ReqBody, ResBody> Future for ResponseFuture<S, W, ReqBody>
+where
+    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
+    W: Future<Output = Verdict>,
+{
+    type Output = Result<Response<GateBody<ResBody>>, S::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        loop {
+            let next = match self.as_mut().project().state.project() {
+                StateProjection::Forward { future, headers } => {
+                    let mut response = ready!(future.poll(cx))?;
+                    for (name, value) in headers.drain(..) {
+                        response.headers_mut().append(name, value);
+                    }
+                    return Poll::Ready(Ok(response.map(GateBody::inner)));
+                }
+                StateProjection::Refuse { response } => {
+                    let response = response.take().expect("polled after it was ready");
+                    return Poll::Ready(Ok(response.map(GateBody::refusal)));
+                }
+                StateProjection::Wait { wait, held } => {
+                    let verdict = ready!(wait.poll(cx));
+                    let Held {
+                        mut prepared,
+                        mut request,
+                        stage,
+                        renderer,
+                    } = held
+                        .take()
+                        .expect("the state changes when the wait is over");
+                    match verdict {
+                        Ok(pass) => {
+                            let headers = pass.apply(&mut request);
+                            State::Forward {
+                                future: prepared.call(request),
+                                headers,
+                            }
+                        }
+                        Err(rejection) => {
+                            let wire = Wire::of(request.headers());
+                            State::refuse(stage, &renderer, &rejection, wire)
+                        }
+                    }
+                }
+            };
+            self.as_mut().project().state.set(next);
+        }
+    }
+}
+
+impl<S, W, ReqBody> fmt::Debug for ResponseFuture<S, W, ReqBody>
+where
+    S: Service<Request<ReqBody>>,
+{
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

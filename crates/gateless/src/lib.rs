@@ -1,0 +1,76 @@
+//! Bearer-token security for Rust services as composable Tower layers.
+//!
+//! ```text
+//! request ─► BearerAuth ─► ScopeGuard ─► handler
+//!            who is it?    may they?
+//! ```
+//!
+//! Each service checks its tokens itself: there is no gateway to be slow, wrong or down for everybody. A layer mounts
+//! unchanged on an axum router, a tonic server and a bare hyper service, and answers each request in its own
+//! protocol: problem details and challenges for HTTP, a real status for gRPC.
+//!
+#![cfg_attr(all(feature = "jwks", feature = "scope"), doc = "```")]
+#![cfg_attr(not(all(feature = "jwks", feature = "scope")), doc = "```ignore")]
+//! use std::time::Duration;
+//!
+//! use gateless::bearer::{BearerAuth, Keys, TokenPolicy};
+//! use gateless::scope::ScopeGuard;
+//! use gateless::{OnOutage, scopes};
+//!
+//! # fn main() -> Result<(), gateless::ConfigError> {
+//! let hour = Duration::from_secs(3600);
+//! let auth = BearerAuth::builder(
+//!     TokenPolicy::new("https://idp.example.com", "https://orders.example.com"),
+//!     Keys::discovery(OnOutage::StaleFor(hour)),
+//! )
+//! .build()?;
+//! let read = ScopeGuard::all(scopes!["orders:read"]);
+//! // Router::new()
+//! //     .route("/orders", get(list).layer(read))
+//! //     .layer(auth)
+//! # let _ = (auth, read);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | stage | feature | refuses with (HTTP / gRPC) |
+//! |---|---|---|
+//! | [`bearer::BearerAuth`](crate::bearer) | `bearer`, `jwks` | 400, 401 / 16; 503 / 14 while keys cannot be had |
+//! | [`scope::ScopeGuard`](crate::scope) | `scope` | 403 / 7, naming the missing scopes |
+//! | [`strip::StripIdentityHeaders`] | – | – |
+//!
+//! A stage that needs an earlier one and does not find it answers 500 and logs one error: a fault of the deployment
+//! is not the caller's. The chapters of the [`manual`] go deeper.
+//!
+//! # Features
+//!
+//! `bearer`, `jwks`, `scope` and `aws_lc_rs` are on by default. With `default-features = false` and `scope` alone no
+//! cryptography and no HTTP client is compiled. `axum` adds extractors, `rust_crypto` a backend in pure Rust.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "bearer")]
+#[cfg_attr(docsrs, doc(cfg(feature = "bearer")))]
+pub mod bearer;
+mod body;
+#[cfg(feature = "bearer")]
+mod clock;
+pub mod gate;
+pub mod manual;
+#[cfg(feature = "scope")]
+#[cfg_attr(docsrs, doc(cfg(feature = "scope")))]
+pub mod scope;
+pub mod strip;
+
+pub use body::GateBody;
+#[cfg(feature = "bearer")]
+#[cfg_attr(docsrs, doc(cfg(feature = "bearer")))]
+pub use clock::SystemClock;
+pub use gateless_core::{
+    AccessToken, Actor, Anonymous, ClaimsError, Clock, ConfigError, ConfigFault, Dependency,
+    EmptyRequirement, InvalidScope, Monotonic, OnOutage, PresentationFault, Principal,
+    PrincipalKind, PrincipalParts, Problem, ProblemBody, Rejection, Renderer, RendererBuilder,
+    Requirement, Scope, ScopeSet, Shortfall, Timestamp, TokenFault, Wire, scope, scopes,
+};
+#[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub use gateless_core::{Claims, ExtractorRejection};

@@ -1,0 +1,3 @@
+//! The manual: why things are as they are, and how to use them well.
+
+pub mod ordering;

@@ -1,0 +1,1 @@
+//! # Which layer comes first
