@@ -40,7 +40,7 @@
 //! | [`strip::StripIdentityHeaders`] | – | – |
 //!
 //! A stage that needs an earlier one and does not find it answers 500 and logs one error: a fault of the deployment
-//! is not the caller's. The chapters of the [`manual`] go deeper.
+//! is not the caller's. The chapters of the [manual](crate::manual) go deeper.
 //!
 //! # Features
 //!

@@ -111,8 +111,11 @@ impl KeyStore {
         let held = self.held.load();
         let now = self.clock.monotonic();
         let age = now.since(held.as_ref()?.since);
-        if age >= self.timing.lifetime / 5 * 4 {
-            self.begin(Cause::Renewal, now);
+        if age >= self.timing.lifetime / 5 * 4
+            && let Ok(progress) = self.progress.try_lock()
+        {
+            // Whoever holds the lock is about to begin a fetch: a request never waits for that.
+            self.begin(progress, Cause::Renewal, now);
         }
         (age < self.timing.lifetime.saturating_add(self.timing.tolerance)).then_some(held)
     }
@@ -126,7 +129,7 @@ impl KeyStore {
             last_forced,
             last_failed,
             ..
-        } = self.begin(Cause::Forced, now);
+        } = self.begin(self.progress(), Cause::Forced, now);
         if is_fetching {
             return Demand::Wait(receiver);
         }
@@ -143,10 +146,8 @@ impl KeyStore {
     pub(super) async fn warm_up(self: &Arc<Self>) -> bool {
         if self.usable().is_none() {
             let mut finished = self.finished.subscribe();
-            if self
-                .begin(Cause::Renewal, self.clock.monotonic())
-                .is_fetching
-            {
+            let now = self.clock.monotonic();
+            if self.begin(self.progress(), Cause::Renewal, now).is_fetching {
                 // Whether it came in time shows in what is held then.
                 let _ = tokio::time::timeout(self.timing.timeout, finished.changed()).await;
             }
@@ -155,8 +156,12 @@ impl KeyStore {
     }
 
     /// Begins a fetch unless one is under way or it is too early for another; tells how things stand then.
-    fn begin(self: &Arc<Self>, cause: Cause, now: Monotonic) -> Progress {
-        let mut progress = self.progress();
+    fn begin(
+        self: &Arc<Self>,
+        mut progress: MutexGuard<'_, Progress>,
+        cause: Cause,
+        now: Monotonic,
+    ) -> Progress {
         let last = match cause {
             Cause::Forced => progress.last_forced,
             Cause::Renewal => progress.last_begun,
@@ -176,7 +181,7 @@ impl KeyStore {
                 runtime.spawn(Arc::clone(self).run());
                 if !progress.has_timer {
                     progress.has_timer = true;
-                    runtime.spawn(renew(Arc::downgrade(self), self.timing));
+                    runtime.spawn(renew(Arc::downgrade(self), self.timing.cooldown));
                 }
             }
             Err(_) => {
@@ -238,14 +243,14 @@ impl Drop for Finish<'_> {
     }
 }
 
-/// Keeps keys fresh while no request asks for them; ends with the store.
-async fn renew(store: Weak<KeyStore>, timing: Timing) {
-    let pause = (timing.lifetime / 5 * 4).max(timing.cooldown);
+/// Keeps keys fresh, and goes on asking for the first ones, while no request does; ends with the store.
+async fn renew(store: Weak<KeyStore>, pause: Duration) {
     loop {
         tokio::time::sleep(pause).await;
         let Some(store) = store.upgrade() else { return };
-        // Looks at the age, and renews when it is time.
-        let _ = store.usable();
+        if store.usable().is_none() {
+            store.begin(store.progress(), Cause::Renewal, store.clock.monotonic());
+        }
     }
 }
 

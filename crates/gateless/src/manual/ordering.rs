@@ -1,1 +1,50 @@
-//! # Which layer comes first
+//! # Which layer goes where
+//!
+//! ```text
+//! request ─► StripIdentityHeaders ─► BearerAuth ─► ScopeGuard ─► handler
+//! ```
+//!
+//! - **Cross-origin requests**: a browser asks with an `OPTIONS` request that carries no token. Put the CORS layer
+//!   *outside* of [`BearerAuth`](crate::bearer::BearerAuth), so that it answers those itself. `BearerAuth` lets no
+//!   `OPTIONS` request through without a token.
+//! - **Tracing and compression** go outside too. `BearerAuth` marks the `Authorization` field as sensitive only on the
+//!   request that it hands on: an outer layer that prints header fields prints the token. Use
+//!   `tower_http::sensitive_headers` there.
+//! - **`ScopeGuard`** goes where the route is known: on a method router, with `route_layer`, or around one service.
+//!
+//! ## The two orders of writing
+//!
+//! `ServiceBuilder` runs its layers from top to bottom. `Router::layer` wraps what is there already, so the layer that
+//! is added *last* runs *first*:
+//!
+//! ```
+//! # use axum::{Router, routing::get};
+//! # use gateless::{bearer::BearerAuth, scope::ScopeGuard, strip::StripIdentityHeaders};
+//! # fn app(auth: BearerAuth, read: ScopeGuard) -> Router {
+//! Router::new()
+//!     .route("/orders", get(|| async { "[]" }).layer(read)) // third
+//!     .layer(auth)                                          // second
+//!     .layer(StripIdentityHeaders::default())               // first
+//! # }
+//! ```
+//!
+//! ## When the order is wrong
+//!
+//! A [`ScopeGuard`](crate::scope::ScopeGuard) that finds no caller, because no authentication layer ran before it,
+//! refuses every request with `500` / `INTERNAL` and logs one error. So does an extractor for
+//! [`Principal`](crate::Principal). It is not a `401`: the caller can do nothing about it, and a retry with a fresh
+//! token would hide the fault.
+//!
+//! Routes that are added after `Router::layer` are outside of it. A fallback is inside, `route_layer` does not cover
+//! it. Where in doubt, put the authentication around the whole router and open single routes by nesting.
+//!
+//! ## Optional authentication
+//!
+//! [`OptionalBearerAuth`](crate::bearer::OptionalBearerAuth) is a type of its own, so that no setting turns a
+//! protected route into an open one. It lets requests without credentials through; a token that is there has to be
+//! good. Handlers take `Option<Principal>`; a guard behind it refuses anonymous requests with `401`.
+//!
+//! ## Long-lived streams
+//!
+//! A request is judged when it arrives. A stream or WebSocket that stays open after the token has expired is not
+//! closed: end it at [`Principal::expires_at`](crate::Principal::expires_at).

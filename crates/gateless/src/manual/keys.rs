@@ -1,0 +1,43 @@
+//! # Where keys come from
+//!
+//! | source | for |
+//! |---|---|
+//! | [`Keys::discovery`](crate::bearer::Keys::discovery) | issuers with metadata (OpenID Connect Discovery, RFC 8414) |
+//! | [`Keys::jwks_url`](crate::bearer::Keys::jwks_url) | issuers with a JWK set and no metadata |
+//! | [`Keys::file`](crate::bearer::Keys::file) | a JWK set that is mounted next to the service |
+//! | [`Keys::fixed`](crate::bearer::Keys::fixed) | keys in the configuration, and tests |
+//!
+//! ## While serving
+//!
+//! Requests read a snapshot of the keys and take no lock. A request whose key is in it never waits for the network.
+//!
+//! - **Renewal**: after four fifths of their `lifetime` (10 minutes) keys are fetched again in the background. A key
+//!   that the issuer withdrew is gone with the next renewal.
+//! - **Rotation**: a token with an unknown key id causes one fetch, and its request waits for it, for at most the
+//!   `timeout` (5 s). The first token of a new key passes.
+//! - **Floods**: such fetches happen at most once per `cooldown` (30 s), whatever is thrown at the service. It counts
+//!   from the beginning of a fetch and whatever came of it, also while there are no keys at all. Junk key ids are
+//!   refused with `401` meanwhile. Tokens of unknown issuers and with algorithms that are not allowed cause none.
+//! - **One at a time**: all requests that lack a key wait for the same fetch. It runs in a task of its own, so a
+//!   caller who goes away does not take it down for the others.
+//! - **Bad answers** never take good keys away: an empty set, a web page, an error, a document that is too large.
+//!   Single keys that cannot be used are skipped and logged; the others are taken.
+//!
+//! ## When the issuer is away
+//!
+//! [`OnOutage`](crate::OnOutage) is an argument because nobody else can decide it:
+//!
+//! - `OnOutage::FailClosed`: past their lifetime keys are not used, and requests get `503` with `Retry-After`.
+//! - `OnOutage::StaleFor(d)`: they are used for `d` longer. A key that the issuer withdraws in that time is still
+//!   believed.
+//!
+//! It is never a `401`: the token may be good, and clients throw away tokens that get one.
+//!
+//! A service can start while its issuer is away. `BearerAuth::ready` waits for the first keys where that is wanted.
+//!
+//! ## What is not reached
+//!
+//! No redirect is followed, no address from a token is fetched, and plain HTTP is for loopback only, after
+//! `TokenPolicy::danger_allow_http_loopback`. Metadata may name keys on another host only after `Keys::allow_host`.
+//! An answer has at most 512 KiB and 100 keys. There is no switch that turns TLS verification off; a private
+//! authority is added with `Keys::root_certificate`.
