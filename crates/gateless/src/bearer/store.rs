@@ -4,12 +4,13 @@
 //! one at a time, so that no caller who goes away takes one down for the others.
 
 use std::fmt;
+use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::{ArcSwapOption, Guard};
 use gateless_core::{Clock, Monotonic};
-use gateless_jwt::KeySet;
+use gateless_jwt::{KeySet, SkippedKey};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -175,47 +176,25 @@ impl KeyStore {
         if cause == Cause::Forced {
             progress.last_forced = Some(now);
         }
-        match Handle::try_current() {
-            Ok(runtime) => {
-                progress.is_fetching = true;
-                runtime.spawn(Arc::clone(self).run());
-                if !progress.has_timer {
-                    progress.has_timer = true;
-                    runtime.spawn(renew(Arc::downgrade(self), self.timing.cooldown));
-                }
-            }
-            Err(_) => {
-                progress.last_failed = true;
-                self.report(&FetchError::NoRuntime);
-            }
-        }
-        *progress
-    }
-
-    /// One fetch, to its end.
-    async fn run(self: Arc<Self>) {
-        // Whatever happens in the fetch, the next one may begin.
-        let mut finish = Finish {
-            store: &self,
+        let Ok(runtime) = Handle::try_current() else {
+            progress.last_failed = true;
+            self.report(&FetchError::NoRuntime);
+            return *progress;
+        };
+        progress.is_fetching = true;
+        let needs_timer = !mem::replace(&mut progress.has_timer, true);
+        let begun = *progress;
+        // A runtime that is shutting down drops what it is given, and dropping a fetch takes the lock.
+        drop(progress);
+        let fetching = Fetching {
+            store: Arc::clone(self),
             failed: true,
         };
-        let fetched = tokio::time::timeout(self.timing.timeout, self.fetch.fetch()).await;
-        match fetched.unwrap_or(Err(FetchError::TimedOut)) {
-            Ok(keys) => {
-                for skipped in keys.skipped() {
-                    tracing::debug!(issuer = &*self.issuer, index = skipped.index, reason = ?skipped.reason, "key skipped");
-                }
-                tracing::debug!(
-                    issuer = &*self.issuer,
-                    keys = keys.keys().len(),
-                    "keys fetched"
-                );
-                self.hold(keys);
-                finish.failed = false;
-            }
-            // A bad answer never takes good keys away.
-            Err(error) => self.report(&error),
+        runtime.spawn(fetching.run());
+        if needs_timer {
+            runtime.spawn(renew(Arc::downgrade(self), self.timing.cooldown));
         }
+        begun
     }
 
     fn report(&self, error: &FetchError) {
@@ -227,13 +206,33 @@ impl KeyStore {
     }
 }
 
-/// Ends a fetch, also one that panicked.
-struct Finish<'s> {
-    store: &'s KeyStore,
+/// A fetch under way. Whatever becomes of it, also when its task panics or is dropped, the next one may begin.
+struct Fetching {
+    store: Arc<KeyStore>,
     failed: bool,
 }
 
-impl Drop for Finish<'_> {
+impl Fetching {
+    async fn run(mut self) {
+        let store = Arc::clone(&self.store);
+        let fetched = tokio::time::timeout(store.timing.timeout, store.fetch.fetch()).await;
+        match fetched.unwrap_or(Err(FetchError::TimedOut)) {
+            Ok(keys) => {
+                let issuer = store.issuer();
+                for SkippedKey { index, reason } in keys.skipped() {
+                    tracing::debug!(issuer, index, ?reason, "key skipped");
+                }
+                tracing::debug!(issuer, keys = keys.keys().len(), "keys fetched");
+                store.hold(keys);
+                self.failed = false;
+            }
+            // A bad answer never takes good keys away.
+            Err(error) => store.report(&error),
+        }
+    }
+}
+
+impl Drop for Fetching {
     fn drop(&mut self) {
         let mut progress = self.store.progress();
         progress.is_fetching = false;
