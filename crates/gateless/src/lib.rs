@@ -35,8 +35,8 @@
 //!
 //! | stage | feature | refuses with (HTTP / gRPC) |
 //! |---|---|---|
-//! | [`bearer::BearerAuth`](crate::bearer) | `bearer`, `jwks` | 400, 401 / 16; 503 / 14 while keys cannot be had |
-//! | [`scope::ScopeGuard`](crate::scope) | `scope` | 403 / 7, naming the missing scopes |
+//! | [`bearer::BearerAuth`](mod@crate::bearer) | `bearer`, `jwks` | 400, 401 / 16; 503 / 14 while keys cannot be had |
+//! | [`scope::ScopeGuard`](mod@crate::scope) | `scope` | 403 / 7, naming the missing scopes |
 //! | [`strip::StripIdentityHeaders`] | – | – |
 //!
 //! A stage that needs an earlier one and does not find it answers 500 and logs one error: a fault of the deployment
