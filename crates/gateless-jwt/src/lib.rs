@@ -42,6 +42,7 @@ mod facts;
 mod header;
 mod json;
 mod jwk;
+mod jws;
 mod key;
 mod policy;
 mod token;

@@ -1,0 +1,112 @@
+//! The signature half of a token: three segments, a header and a signature over the octets that were received.
+
+use gateless_core::TokenFault;
+
+use crate::algorithm::{Algorithm, Family};
+use crate::base64url;
+use crate::header::Header;
+use crate::jwk::KeySet;
+use crate::policy::{Profile, TokenPolicy};
+
+/// A compact JWS (RFC 7515 §7.1), whatever its payload is.
+pub(crate) struct Jws<'t> {
+    pub(crate) header: Header,
+    signed: &'t str,
+    signature: Vec<u8>,
+}
+
+impl<'t> Jws<'t> {
+    /// Splits a token, and gives out its payload next to it.
+    pub(crate) fn parse(token: &'t str) -> Result<(Self, Vec<u8>), TokenFault> {
+        let (header, rest) = token.split_once('.').ok_or(TokenFault::Malformed)?;
+        let (payload, signature) = rest.split_once('.').ok_or(TokenFault::Malformed)?;
+        if signature.contains('.') {
+            let further = signature.bytes().filter(|byte| *byte == b'.').count();
+            return Err(if further == 2 {
+                TokenFault::Encrypted
+            } else {
+                TokenFault::Malformed
+            });
+        }
+        if header.is_empty() || payload.is_empty() || signature.is_empty() {
+            return Err(TokenFault::Malformed);
+        }
+        let decode =
+            |segment: &str| base64url::decode(segment.as_bytes()).ok_or(TokenFault::Malformed);
+        let signed = token
+            .get(..token.len() - rest.len() + payload.len())
+            .unwrap_or(token);
+
+        let header = decode(header)?;
+        let signature = decode(signature)?;
+        let payload = decode(payload)?;
+        let jws = Self {
+            header: Header::parse(&header)?,
+            signed,
+            signature,
+        };
+        Ok((jws, payload))
+    }
+
+    /// Checks the header against `policy` and the signature against `keys`.
+    pub(crate) fn verify(&self, keys: &KeySet, policy: &TokenPolicy) -> Result<(), TokenFault> {
+        self.check_header(policy)?;
+        self.check_signature(keys, policy)
+    }
+
+    fn check_header(&self, policy: &TokenPolicy) -> Result<(), TokenFault> {
+        let is_expected = match (policy.profile, self.header.media_type()) {
+            (Profile::Rfc9068, media_type) => media_type == Some("at+jwt"),
+            (Profile::Lax, None) => true,
+            (Profile::Lax, Some(media_type)) => matches!(media_type, "at+jwt" | "jwt"),
+        };
+        if !is_expected {
+            return Err(TokenFault::TypeNotAllowed);
+        }
+        if self.header.carries_key() && !policy.ignores_key_headers {
+            return Err(TokenFault::HeaderCarriesKey);
+        }
+        if !policy.algorithms.contains(&self.header.algorithm()) {
+            return Err(TokenFault::AlgorithmNotAllowed);
+        }
+        Ok(())
+    }
+
+    fn check_signature(&self, keys: &KeySet, policy: &TokenPolicy) -> Result<(), TokenFault> {
+        let algorithm = self.header.algorithm();
+        if policy.requires_low_s && !is_low_s(algorithm, &self.signature) {
+            return Err(TokenFault::SignatureInvalid);
+        }
+        let mut candidates = keys.candidates(self.header.key_id(), algorithm)?;
+        if candidates.any(|key| key.verify(self.signed.as_bytes(), &self.signature)) {
+            Ok(())
+        } else {
+            Err(TokenFault::SignatureInvalid)
+        }
+    }
+}
+
+/// Whether an ECDSA signature has the smaller of its two values for s. Other algorithms have only one signature.
+fn is_low_s(algorithm: Algorithm, signature: &[u8]) -> bool {
+    let half: &[u8] = match algorithm.family() {
+        Family::P256 => &P256_HALF_ORDER,
+        Family::P384 => &P384_HALF_ORDER,
+        _ => return true,
+    };
+    signature
+        .split_at_checked(half.len())
+        .is_some_and(|(_, s)| s.len() == half.len() && s <= half)
+}
+
+/// Half of the order of P-256, rounded down.
+const P256_HALF_ORDER: [u8; 32] = [
+    0x7f, 0xff, 0xff, 0xff, 0x80, 0x00, 0x00, 0x00, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xde, 0x73, 0x7d, 0x56, 0xd3, 0x8b, 0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31, 0x92, 0xa8,
+];
+
+/// Half of the order of P-384, rounded down.
+const P384_HALF_ORDER: [u8; 48] = [
+    0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+    0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xe3, 0xb1, 0xa6, 0xc0, 0xfa, 0x1b, 0x96, 0xef,
+    0xac, 0x0d, 0x06, 0xd9, 0x24, 0x58, 0x53, 0xbd, 0x76, 0x76, 0x0c, 0xb5, 0x66, 0x62, 0x94, 0xb9,
+];
