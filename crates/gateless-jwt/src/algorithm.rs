@@ -46,7 +46,7 @@ pub(crate) enum Family {
 }
 
 impl Algorithm {
-    const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::RS256,
         Self::RS384,
         Self::RS512,

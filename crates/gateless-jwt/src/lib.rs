@@ -45,6 +45,8 @@ mod jwk;
 mod jws;
 mod key;
 mod policy;
+#[cfg(all(test, any(feature = "aws_lc_rs", feature = "rust_crypto")))]
+mod testing;
 mod token;
 
 pub use algorithm::Algorithm;

@@ -13,6 +13,8 @@ mod none;
     allow(dead_code, reason = "aws-lc-rs wins where both are on")
 )]
 mod rust_crypto;
+#[cfg(all(test, any(feature = "aws_lc_rs", feature = "rust_crypto")))]
+mod tests;
 
 #[cfg(feature = "aws_lc_rs")]
 pub(crate) use aws_lc::Verifier;

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER;
-use jsonwebtoken::{Algorithm as Name, DecodingKey};
+use jsonwebtoken::{Algorithm as Name, DecodingKey, DecodingKeyKind};
 
 use super::Material;
 use crate::algorithm::Algorithm;
@@ -47,6 +47,12 @@ impl Verifier {
     }
 
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        // RFC 8017 §5.2.2: the `rsa` crate asks this of PKCS#1 v1.5 but not of PSS, where s + n verifies like s.
+        if let DecodingKeyKind::RsaModulusExponent { n, .. } = self.key.kind()
+            && !(signature.len() == n.len() && signature < &n[..])
+        {
+            return false;
+        }
         (DEFAULT_PROVIDER.verifier_factory)(&self.algorithm, &self.key)
             .is_ok_and(|verifier| verifier.verify(message, &signature.to_vec()).is_ok())
     }
