@@ -7,7 +7,7 @@ use gateless_core::TokenFault;
 use crate::algorithm::{Algorithm, Family};
 use crate::backend::Material;
 use crate::key::Key;
-use crate::{base64url, ed25519};
+use crate::{base64url, ed25519, roca};
 
 /// The largest document that is parsed, in bytes.
 const MAX_DOCUMENT: usize = 512 * 1024;
@@ -53,7 +53,8 @@ pub enum SkipReason {
     AlgorithmNotAllowed,
     /// There is no `alg`, and several allowed algorithms would fit.
     AlgorithmAmbiguous,
-    /// RSA below 2048 or above 8192 bits, or an exponent that is even, 1 or beyond 32 bits.
+    /// RSA below 2048 or above 8192 bits, an exponent that is even, 1 or beyond 32 bits, or a modulus that can be
+    /// factored (CVE-2017-15361).
     Weak,
     /// A point off its curve, of small order, or with coordinates of the wrong length.
     InvalidPoint,
@@ -260,7 +261,8 @@ fn check_rsa(modulus: &[u8], exponent: &[u8]) -> Result<(), SkipReason> {
         && is_odd(modulus)
         && is_odd(exponent)
         && exponent.len() <= 4
-        && exponent != [1];
+        && exponent != [1]
+        && !roca::is_flawed(modulus);
     if is_sound {
         Ok(())
     } else {

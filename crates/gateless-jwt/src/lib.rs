@@ -45,6 +45,7 @@ mod jwk;
 mod jws;
 mod key;
 mod policy;
+mod roca;
 #[cfg(all(test, any(feature = "aws_lc_rs", feature = "rust_crypto")))]
 mod testing;
 mod token;
