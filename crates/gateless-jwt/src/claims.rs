@@ -1,6 +1,6 @@
 //! The claims of an access token, each with its exact type. Nothing here is believed yet.
 
-use gateless_core::{Actor, Timestamp};
+use gateless_core::{Actor, Timestamp, TokenFault};
 use serde::de::{Error, MapAccess};
 
 use crate::json::{self, NumericDate, Object, Text, Texts};
@@ -59,13 +59,7 @@ impl<'de> Object<'de> for Claims {
             "iat" => self.issued_at = Some(map.next_value::<NumericDate>()?.0),
             "auth_time" => self.authenticated_at = Some(map.next_value::<NumericDate>()?.0),
             "acr" => self.authentication_context = Some(identifier(map)?),
-            "act" => json::nested(
-                map,
-                &mut ActorMembers {
-                    chain: &mut self.actors,
-                    own: None,
-                },
-            )?,
+            "act" => actor(map, &mut self.actors)?,
             "cnf" => {
                 self.is_bound = true;
                 json::ignore(map)?;
@@ -116,24 +110,28 @@ fn audience<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Box<[Box<str>]>, A::E
     }
 }
 
-/// `act`, with the prior actors nested in it.
-struct ActorMembers<'c> {
-    chain: &'c mut Vec<Actor>,
-    own: Option<usize>,
+/// `act`, with the prior actors nested in it. Each party has a `sub`: one that is not named could neither be exposed
+/// nor forbidden.
+fn actor<'de, A: MapAccess<'de>>(map: &mut A, chain: &mut Vec<Actor>) -> Result<(), A::Error> {
+    let index = chain.len();
+    if index >= MAX_ACTORS {
+        return Err(A::Error::custom("the delegation chain is too long"));
+    }
+    chain.push(Actor {
+        issuer: None,
+        subject: Box::default(),
+    });
+    json::nested(map, &mut ActorMembers { chain, index })?;
+    match chain.get(index) {
+        Some(actor) if !actor.subject.is_empty() => Ok(()),
+        _ => Err(A::Error::custom("an actor without sub")),
+    }
 }
 
-impl ActorMembers<'_> {
+struct ActorMembers<'c> {
+    chain: &'c mut Vec<Actor>,
     /// This party's place in the chain: before those that are nested in it.
-    fn own(&mut self) -> Option<&mut Actor> {
-        let index = *self.own.get_or_insert_with(|| {
-            self.chain.push(Actor {
-                issuer: None,
-                subject: Box::default(),
-            });
-            self.chain.len() - 1
-        });
-        self.chain.get_mut(index)
-    }
+    index: usize,
 }
 
 impl<'de> Object<'de> for ActorMembers<'_> {
@@ -141,34 +139,22 @@ impl<'de> Object<'de> for ActorMembers<'_> {
         match name {
             "sub" | "iss" => {
                 let text = identifier(map)?;
-                if let Some(own) = self.own() {
+                if let Some(own) = self.chain.get_mut(self.index) {
                     match name {
                         "sub" => own.subject = text,
                         _ => own.issuer = Some(text),
                     }
                 }
             }
-            "act" => {
-                self.own();
-                if self.chain.len() >= MAX_ACTORS {
-                    return Err(A::Error::custom("the delegation chain is too long"));
-                }
-                json::nested(
-                    map,
-                    &mut ActorMembers {
-                        chain: self.chain,
-                        own: None,
-                    },
-                )?;
-            }
-            _ => json::ignore(map)?,
+            "act" => actor(map, self.chain)?,
+            _ => json::ignore_below(map, self.index + 1)?,
         }
         Ok(())
     }
 }
 
 /// Reads one further member of claims that were parsed before: for claim names that come from the configuration.
-pub(crate) fn named(json: &str, name: &str) -> Option<Texts> {
+pub(crate) fn named(json: &str, name: &str) -> Result<Option<Texts>, TokenFault> {
     struct Named<'n> {
         name: &'n str,
         value: Option<Texts>,
@@ -185,7 +171,9 @@ pub(crate) fn named(json: &str, name: &str) -> Option<Texts> {
         }
     }
 
-    json::read(json.as_bytes(), Named { name, value: None })?.value
+    json::read(json.as_bytes(), Named { name, value: None })
+        .map(|named| named.value)
+        .ok_or(TokenFault::ClaimsInvalid)
 }
 
 #[cfg(test)]
@@ -212,6 +200,13 @@ mod tests {
     #[case::td_27(r#"{"jti":7}"#)]
     #[case::td_27(r#"{"sid":null}"#)]
     #[case::td_33(r#"{"act":"user"}"#)]
+    #[case::td_33(r#"{"act":null}"#)]
+    #[case::td_33(r#"{"act":{}}"#)]
+    #[case::td_33(r#"{"act":{"client_id":"a"}}"#)]
+    #[case::td_33(r#"{"act":{"iss":"https://a.example.com"}}"#)]
+    #[case::td_33(r#"{"act":{"sub":""}}"#)]
+    #[case::td_33(r#"{"act":{"sub":"a","act":{}}}"#)]
+    #[case::td_33(r#"{"act":{"act":{"sub":"a"}}}"#)]
     #[case::td_33(r#"{"act":{"sub":"a","sub":"b"}}"#)]
     #[case::tb_18(r#"{"cnf":{"jkt":"a","jkt":"b"}}"#)]
     fn a_claim_of_the_wrong_type_spoils_the_token(#[case] json: &str) {
@@ -245,6 +240,26 @@ mod tests {
             MAX_ACTORS
         );
         assert!(Claims::parse(chain(MAX_ACTORS + 1).as_bytes()).is_none());
+    }
+
+    /// Two readings of the same claims must not differ in what is too deep.
+    #[test]
+    fn tb_20_depth_counts_through_a_delegation_chain() {
+        for actors in 1..=MAX_ACTORS {
+            for arrays in [13 - actors, 14 - actors, 15 - actors, 16 - actors] {
+                let json = format!(
+                    r#"{{"act":{}"x":{}{}{},"cid":"web"}}"#,
+                    r#"{"sub":"a","act":"#.repeat(actors - 1) + r#"{"sub":"a","#,
+                    "[".repeat(arrays),
+                    "]".repeat(arrays),
+                    "}".repeat(actors)
+                );
+                let fits = 1 + actors + arrays <= 16;
+                assert_eq!(Claims::parse(json.as_bytes()).is_some(), fits, "{json}");
+                let client = named(&json, "cid");
+                assert_eq!(client.is_ok_and(|client| client.is_some()), fits, "{json}");
+            }
+        }
     }
 
     #[rstest]

@@ -44,8 +44,17 @@ where
 
 /// Passes over the value of the current member, which still has to be strict JSON.
 pub(crate) fn ignore<'de, A: MapAccess<'de>>(map: &mut A) -> Result<(), A::Error> {
+    ignore_below(map, 0)
+}
+
+/// The same in an object that is itself some levels below the outermost one.
+pub(crate) fn ignore_below<'de, A: MapAccess<'de>>(
+    map: &mut A,
+    levels: usize,
+) -> Result<(), A::Error> {
+    let levels = u8::try_from(levels).unwrap_or(MAX_DEPTH);
     map.next_value_seed(Checked {
-        depth: MAX_DEPTH - 1,
+        depth: (MAX_DEPTH - 1).saturating_sub(levels),
     })
 }
 

@@ -140,7 +140,7 @@ fn scopes(claims: &Claims, json: &str, claim: &ScopeClaim) -> Result<ScopeSet, T
         "scope" => claims.scope.as_ref(),
         "scp" => claims.scp.as_ref(),
         other => {
-            named = claims::named(json, other);
+            named = claims::named(json, other)?;
             named.as_ref()
         }
     };
@@ -161,7 +161,7 @@ fn client_id(
     policy: &TokenPolicy,
 ) -> Result<Option<Box<str>>, TokenFault> {
     match policy.client_claim.as_deref() {
-        Some(name) => match claims::named(json, name) {
+        Some(name) => match claims::named(json, name)? {
             None => Ok(None),
             Some(Texts::One(id)) if claims::is_identifier(&id) => Ok(Some(id)),
             Some(_) => Err(TokenFault::ClaimsInvalid),
