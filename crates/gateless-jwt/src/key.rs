@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use crate::algorithm::{Algorithm, Family};
@@ -135,19 +137,38 @@ impl HmacSecret {
     }
 }
 
-/// PEM (however indented), OpenSSH, JWK, or a DER structure that spans all of the bytes.
+/// PEM (whatever stands before it), OpenSSH, JWK, or a DER structure that spans all of the bytes; the latter also in
+/// the base64 that is left of a PEM without its first and last line, as some issuers publish their key.
 fn looks_public(secret: &[u8]) -> bool {
-    let text = secret.trim_ascii_start();
-    let is_der = match secret {
+    let text = secret.strip_prefix(b"\xef\xbb\xbf").unwrap_or(secret);
+    let text = text.trim_ascii();
+    let starts: [&[u8]; 5] = [b"ssh-", b"sk-ssh-", b"ecdsa-", b"sk-ecdsa-", b"{"];
+    let contains = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
+    let mut unwrapped = Zeroizing::new(Vec::with_capacity(text.len()));
+    unwrapped.extend(
+        text.iter()
+            .filter(|byte| !byte.is_ascii_whitespace() && **byte != b'='),
+    );
+    contains(b"-----BEGIN")
+        || contains(b"---- BEGIN")
+        || starts.iter().any(|start| text.starts_with(start))
+        || is_der(secret)
+        || STANDARD_NO_PAD
+            .decode(&unwrapped)
+            .or_else(|_| URL_SAFE_NO_PAD.decode(&unwrapped))
+            .is_ok_and(|decoded| is_der(&Zeroizing::new(decoded)))
+}
+
+/// Whether the bytes are exactly one DER sequence.
+fn is_der(bytes: &[u8]) -> bool {
+    match bytes {
         [0x30, 0x82, high, low, rest @ ..] => {
             usize::from(u16::from_be_bytes([*high, *low])) == rest.len()
         }
         [0x30, 0x81, length, rest @ ..] => usize::from(*length) == rest.len(),
         [0x30, length, rest @ ..] => usize::from(*length) == rest.len(),
         _ => false,
-    };
-    let prefixes: [&[u8]; 5] = [b"-----BEGIN", b"---- BEGIN", b"ssh-", b"ecdsa-", b"{"];
-    is_der || prefixes.iter().any(|prefix| text.starts_with(prefix))
+    }
 }
 
 impl fmt::Debug for HmacSecret {
@@ -176,6 +197,21 @@ mod tests {
     #[case::tb_04(b"\x30\x02\x05\x00", KeyError::SecretIsPublic)]
     #[case::tb_04(b"\x30\x81\x02\x05\x00", KeyError::SecretIsPublic)]
     #[case::tb_04(b"\x30\x82\x00\x02\x05\x00", KeyError::SecretIsPublic)]
+    #[case::tb_04(b"\xef\xbb\xbf-----BEGIN PUBLIC KEY-----", KeyError::SecretIsPublic)]
+    #[case::tb_04(
+        b"subject=CN = idp\n-----BEGIN CERTIFICATE-----",
+        KeyError::SecretIsPublic
+    )]
+    #[case::tb_04(b"\x0b-----BEGIN PUBLIC KEY-----", KeyError::SecretIsPublic)]
+    #[case::tb_04(b"sk-ssh-ed25519@openssh.com AAAA", KeyError::SecretIsPublic)]
+    #[case::tb_04(
+        b"MCowBQYDK2VwAyEAfU0Of2FTpptiQrUiq77mhf2kQg+INLEIw72uNp71Sfo=",
+        KeyError::SecretIsPublic
+    )]
+    #[case::tb_04(
+        b"MCowBQYDK2VwAyEAfU0Of2FTpptiQrUiq7\r\n7mhf2kQg-INLEIw72uNp71Sfo\n",
+        KeyError::SecretIsPublic
+    )]
     fn weak_and_public_secrets_are_refused(#[case] secret: &[u8], #[case] error: KeyError) {
         assert_eq!(HmacSecret::new(secret).unwrap_err(), error);
     }
