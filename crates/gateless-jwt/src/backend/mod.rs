@@ -13,7 +13,8 @@ mod none;
     allow(dead_code, reason = "aws-lc-rs wins where both are on")
 )]
 mod rust_crypto;
-#[cfg(all(test, any(feature = "aws_lc_rs", feature = "rust_crypto")))]
+#[cfg(test)]
+#[cfg(any(feature = "aws_lc_rs", feature = "rust_crypto"))]
 mod tests;
 
 #[cfg(feature = "aws_lc_rs")]
@@ -24,6 +25,10 @@ pub(crate) use none::Verifier;
 pub(crate) use rust_crypto::Verifier;
 
 /// Key material as JWK and configuration deliver it, checked for form and size.
+#[cfg_attr(
+    not(any(feature = "aws_lc_rs", feature = "rust_crypto")),
+    allow(dead_code, reason = "without a backend nobody reads it")
+)]
 pub(crate) enum Material<'a> {
     /// Big-endian, without leading zeros.
     Rsa {
