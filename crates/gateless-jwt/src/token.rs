@@ -93,8 +93,9 @@ impl<'t> Unverified<'t> {
                 }
             }
             Profile::Lax => {
-                let is_for_its_client =
-                    matches!(&*audience, [one] if Some(one) == client_id.as_ref());
+                let is_for_its_client = audience
+                    .iter()
+                    .all(|named| Some(named) == client_id.as_ref());
                 if claims.marks_other_kind || is_for_its_client {
                     return Err(TokenFault::UseNotAllowed);
                 }
