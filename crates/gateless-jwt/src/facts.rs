@@ -88,3 +88,7 @@ impl fmt::Debug for Facts {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+#[cfg(any(feature = "aws_lc_rs", feature = "rust_crypto"))]
+mod tests;

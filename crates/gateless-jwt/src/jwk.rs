@@ -316,3 +316,7 @@ impl<'a> Members<'a> {
         Ok([&[4][..], &x, &y].concat())
     }
 }
+
+#[cfg(test)]
+#[cfg(any(feature = "aws_lc_rs", feature = "rust_crypto"))]
+pub(crate) mod tests;

@@ -46,7 +46,8 @@ mod jws;
 mod key;
 mod policy;
 mod roca;
-#[cfg(all(test, any(feature = "aws_lc_rs", feature = "rust_crypto")))]
+#[cfg(test)]
+#[cfg(any(feature = "aws_lc_rs", feature = "rust_crypto"))]
 mod testing;
 mod token;
 

@@ -176,3 +176,7 @@ fn client_id(
         }),
     }
 }
+
+#[cfg(test)]
+#[cfg(any(feature = "aws_lc_rs", feature = "rust_crypto"))]
+mod tests;

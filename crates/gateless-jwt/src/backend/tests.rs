@@ -75,7 +75,7 @@ backends! {
     "rust_crypto" rust_crypto
 }
 
-/// Runs one file. `strict` names the vectors marked acceptable; all of them are refused.
+/// Runs one file, with the keys that `make` reads from its groups.
 fn run<B: Backend>(
     file: &str,
     algorithm: Algorithm,

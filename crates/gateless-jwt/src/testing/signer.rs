@@ -63,7 +63,7 @@ impl Signer {
             json!({ "alg": self.algorithm.name(), "typ": "at+jwt", "kid": self.id() }),
             changes,
         );
-        self.sign(&header.to_string(), claims.to_string())
+        self.sign(header.to_string(), claims.to_string())
     }
 
     /// A token of any header and payload, JSON or not.

@@ -1,0 +1,239 @@
+//! Claims that are true, judged at one time or another.
+
+use std::time::Duration;
+
+use gateless_core::PrincipalKind;
+use proptest::prelude::*;
+use rstest::rstest;
+
+use super::*;
+use crate::testing::{AUDIENCE, ISSUER, NOW};
+
+/// Facts with these times, in milliseconds from [`NOW`].
+fn facts(expires_at: i64, issued_at: Option<i64>, not_before: Option<i64>) -> Facts {
+    let principal = Principal::assert_authenticated(gateless_core::PrincipalParts {
+        issuer: ISSUER.into(),
+        subject: Some("user-1".into()),
+        client_id: Some("web".into()),
+        token_id: None,
+        session_id: None,
+        kind: PrincipalKind::User,
+        scopes: gateless_core::ScopeSet::empty(),
+        audience: [AUDIENCE.into()].into(),
+        expires_at: at(expires_at),
+        issued_at: issued_at.map(at),
+        authenticated_at: None,
+        authentication_context: None,
+        actors: [].into(),
+        key_id: None,
+        claims: "{}".into(),
+    });
+    Facts::new(principal, not_before.map(at), false)
+}
+
+fn at(millis: i64) -> Timestamp {
+    Timestamp::from_millis((NOW * 1000).saturating_add(millis))
+}
+
+fn policy() -> TokenPolicy {
+    TokenPolicy::new(ISSUER, AUDIENCE)
+}
+
+fn fault(facts: &Facts, policy: &TokenPolicy, now: i64) -> Option<TokenFault> {
+    facts.judge(policy, at(now)).err()
+}
+
+#[rstest]
+#[case::td_02(Duration::ZERO)]
+#[case::td_02(Duration::from_millis(1))]
+#[case::td_02(Duration::from_secs(30))]
+#[case::td_02(Duration::from_secs(300))]
+fn a_token_ends_at_exp_plus_leeway_to_the_millisecond(#[case] leeway: Duration) {
+    let policy = policy().leeway(leeway);
+    let facts = facts(0, Some(-60_000), None);
+    let leeway = i64::try_from(leeway.as_millis()).unwrap();
+    assert_eq!(fault(&facts, &policy, leeway - 1), None);
+    for late in [leeway, leeway + 1, leeway + 1_000_000] {
+        assert_eq!(fault(&facts, &policy, late), Some(TokenFault::Expired));
+    }
+}
+
+#[rstest]
+#[case::td_07(Duration::ZERO)]
+#[case::td_07(Duration::from_millis(1))]
+#[case::td_07(Duration::from_secs(30))]
+fn a_token_begins_at_nbf_minus_leeway_to_the_millisecond(#[case] leeway: Duration) {
+    let policy = policy().leeway(leeway);
+    let facts = facts(600_000, Some(-60_000), Some(0));
+    let leeway = i64::try_from(leeway.as_millis()).unwrap();
+    for good in [-leeway, 1 - leeway, 0, 1] {
+        assert_eq!(fault(&facts, &policy, good), None);
+    }
+    for early in [-leeway - 1, -leeway - 1_000] {
+        assert_eq!(fault(&facts, &policy, early), Some(TokenFault::NotYetValid));
+    }
+}
+
+#[rstest]
+#[case::td_08(Duration::ZERO)]
+#[case::td_08(Duration::from_secs(30))]
+fn a_token_is_not_issued_in_the_future_to_the_millisecond(#[case] leeway: Duration) {
+    let policy = policy().leeway(leeway);
+    let facts = facts(600_000, Some(0), None);
+    let leeway = i64::try_from(leeway.as_millis()).unwrap();
+    assert_eq!(fault(&facts, &policy, -leeway), None);
+    let expected = Some(TokenFault::IssuedInFuture);
+    assert_eq!(fault(&facts, &policy, -leeway - 1), expected);
+}
+
+#[test]
+fn td_09_a_token_is_not_issued_after_it_ends() {
+    assert_eq!(fault(&facts(0, Some(0), None), &policy(), 0), None);
+    let expected = Some(TokenFault::IssuedInFuture);
+    assert_eq!(fault(&facts(0, Some(1), None), &policy(), 0), expected);
+}
+
+#[test]
+fn td_06_a_life_has_a_length_to_the_millisecond() {
+    let policy = policy().max_lifetime(Duration::from_secs(600));
+    let expected = Some(TokenFault::LifetimeTooLong);
+    assert_eq!(
+        fault(&facts(540_000, Some(-60_000), None), &policy, 0),
+        None
+    );
+    assert_eq!(
+        fault(&facts(540_001, Some(-60_000), None), &policy, 0),
+        expected
+    );
+    assert_eq!(
+        fault(&facts(540_000, Some(-60_001), None), &policy, 0),
+        expected
+    );
+    // Without `iat` what is left of it counts, without the leeway.
+    assert_eq!(fault(&facts(600_000, None, None), &policy, 0), None);
+    assert_eq!(fault(&facts(600_001, None, None), &policy, 0), expected);
+    // The default is a day; ten years and the year 9999 are too long.
+    let day = 24 * 60 * 60 * 1000;
+    let default = self::policy();
+    assert_eq!(fault(&facts(day, Some(0), None), &default, 0), None);
+    for (expires_at, issued_at) in [(day + 1, 0), (3650 * day, 0), (251_000_000_000_000, 0)] {
+        let facts = facts(expires_at, Some(issued_at), None);
+        assert_eq!(fault(&facts, &default, 0), expected);
+    }
+}
+
+#[test]
+fn td_05_the_ends_of_time_do_not_overflow() {
+    let generous = policy().leeway(Duration::MAX).max_lifetime(Duration::MAX);
+    for policy in [policy(), generous] {
+        for expires_at in [i64::MIN, -1, 0, 1, i64::MAX] {
+            for issued_at in [None, Some(i64::MIN), Some(0), Some(i64::MAX)] {
+                for not_before in [None, Some(i64::MIN), Some(0), Some(i64::MAX)] {
+                    for now in [i64::MIN, 0, i64::MAX] {
+                        let _ = fault(&facts(expires_at, issued_at, not_before), &policy, now);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn td_11_a_clock_that_jumps_is_followed_both_ways() {
+    let facts = facts(60_000, Some(-60_000), None);
+    for (now, expected) in [
+        (0, None),
+        (3_600_000, Some(TokenFault::Expired)),
+        (0, None),
+        (-3_600_000, Some(TokenFault::IssuedInFuture)),
+        (0, None),
+    ] {
+        assert_eq!(fault(&facts, &policy(), now), expected);
+    }
+}
+
+#[test]
+fn td_13_facts_of_one_issuer_are_no_facts_of_another() {
+    let facts = facts(60_000, Some(-60_000), None);
+    let other = TokenPolicy::new("https://other.example.com", AUDIENCE);
+    assert_eq!(fault(&facts, &other, 0), Some(TokenFault::IssuerUnknown));
+}
+
+#[test]
+fn td_15_td_21_the_audience_is_asked_of_the_policy_that_judges() {
+    let facts = facts(60_000, Some(-60_000), None);
+    let other = TokenPolicy::new(ISSUER, "https://other.example.com");
+    assert_eq!(fault(&facts, &other, 0), Some(TokenFault::AudienceMismatch));
+    assert_eq!(fault(&facts, &other.audience(AUDIENCE), 0), None);
+}
+
+#[rstest]
+#[case(&["web"], None)]
+#[case(&["batch", "web"], None)]
+#[case(&["batch"], Some(TokenFault::ClientNotAllowed))]
+#[case(&["Web"], Some(TokenFault::ClientNotAllowed))]
+#[case(&["we"], Some(TokenFault::ClientNotAllowed))]
+#[case(&["*"], Some(TokenFault::ClientNotAllowed))]
+#[case(&[], Some(TokenFault::ClientNotAllowed))]
+fn only_allowed_clients_are_let_in(#[case] allowed: &[&str], #[case] expected: Option<TokenFault>) {
+    let policy = policy().allowed_clients(allowed.iter().copied());
+    assert_eq!(fault(&facts(60_000, None, None), &policy, 0), expected);
+}
+
+#[test]
+fn a_token_without_a_client_is_of_no_allowed_client() {
+    use crate::testing::{authenticate, claims_without, policy, signer};
+    let issuer = signer(crate::Algorithm::EdDSA);
+    let token = issuer.token(&claims_without("client_id"));
+    let lax = policy().profile(crate::Profile::Lax);
+    assert!(authenticate(&token, &issuer.keys(), &lax).is_ok());
+    let result = authenticate(&token, &issuer.keys(), &lax.allowed_clients(["web"]));
+    assert_eq!(result.err(), Some(TokenFault::ClientNotAllowed));
+}
+
+proptest! {
+    /// Time only ever opens a token once and closes it once.
+    #[test]
+    fn a_token_is_good_during_one_interval(
+        expires_at in -100_000_i64..100_000,
+        issued_at in prop::option::of(-100_000_i64..100_000),
+        not_before in prop::option::of(-100_000_i64..100_000),
+        leeway in 0_u64..60_000,
+        max_lifetime in 1_u64..200_000,
+        mut times in prop::array::uniform8(-400_000_i64..400_000),
+    ) {
+        let policy = policy()
+            .leeway(Duration::from_millis(leeway))
+            .max_lifetime(Duration::from_millis(max_lifetime));
+        let facts = facts(expires_at, issued_at, not_before);
+        times.sort_unstable();
+        let good: Vec<_> = times
+            .iter()
+            .map(|now| facts.judge(&policy, at(*now)).is_ok())
+            .collect();
+        let first = good.iter().position(|good| *good);
+        let last = good.iter().rposition(|good| *good);
+        if let (Some(first), Some(last)) = (first, last) {
+            prop_assert!(good[first..=last].iter().all(|good| *good), "{times:?} {good:?}");
+        }
+    }
+
+    /// More leeway never refuses what less of it accepts, and never moves the end by more than itself.
+    #[test]
+    fn leeway_only_widens(
+        expires_at in -100_000_i64..100_000,
+        issued_at in -100_000_i64..100_000,
+        not_before in prop::option::of(-100_000_i64..100_000),
+        leeway in 0_u64..60_000,
+        now in -200_000_i64..200_000,
+    ) {
+        let facts = facts(expires_at, Some(issued_at), not_before);
+        let none = policy().leeway(Duration::ZERO);
+        let some = policy().leeway(Duration::from_millis(leeway));
+        let accepted = facts.judge(&some, at(now)).is_ok();
+        if facts.judge(&none, at(now)).is_ok() {
+            prop_assert!(accepted);
+        }
+        prop_assert!(!accepted || now < expires_at + i64::try_from(leeway).unwrap());
+    }
+}
