@@ -179,8 +179,14 @@ fn te_26_coordinates_are_not_padded_or_cut() {
     let jwk = merged(issuer.jwk(), json!({ "kid": "other" }));
     assert_eq!(skipped_or_used(jwk.clone()), None);
     let x = base64url::decode(jwk["x"].as_str().unwrap().as_bytes()).unwrap();
-    let cut = merged(jwk, json!({ "x": encode(&x[1..]) }));
+    let cut = merged(jwk.clone(), json!({ "x": encode(&x[1..]) }));
     assert_eq!(skipped(cut), Some(SkipReason::InvalidPoint));
+    // Nor do they lend each other a byte.
+    let y = base64url::decode(jwk["y"].as_str().unwrap().as_bytes()).unwrap();
+    let both = [x, y].concat();
+    let (x, y) = both.split_at(31);
+    let lent = merged(jwk, json!({ "x": encode(x), "y": encode(y) }));
+    assert_eq!(skipped(lent), Some(SkipReason::InvalidPoint));
 }
 
 #[rstest]

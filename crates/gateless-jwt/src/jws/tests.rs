@@ -1,6 +1,6 @@
 //! The JWS and JWK vectors, through the code that access tokens go through. Their payloads are no claims.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::backend::Material;
@@ -66,7 +66,7 @@ fn keys(group: &Value) -> KeySet {
     };
     let jwks = key["keys"].as_array().cloned();
     let jwks = jwks.unwrap_or_else(|| vec![key.clone()]);
-    let document = serde_json::json!({ "keys": jwks }).to_string();
+    let document = json!({ "keys": jwks }).to_string();
     let published = KeySet::from_json(document.as_bytes(), &Algorithm::ALL);
     if jwks.iter().all(|jwk| jwk["kty"] == "oct") {
         assert!(published.is_err(), "secrets were taken from a document");
@@ -142,4 +142,44 @@ fn tc_07_te_21_te_22_te_26_jwk_vectors() {
 #[test]
 fn tb_08_tb_09_tb_10_mixed_vectors() {
     run("json_web_crypto_test", 83);
+}
+
+/// RFC 7515 appendices A.1, A.3 and A.5, RFC 8037 appendix A.4.
+#[test]
+fn the_examples_of_the_rfcs_are_answered_as_written() {
+    const JOE: &str = "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+    let hmac = json!({ "private": {
+        "kty": "oct", "alg": "HS256", "kid": "none",
+        "k": "AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow",
+    } });
+    let ec = json!({ "public": {
+        "kty": "EC", "crv": "P-256",
+        "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+        "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+    } });
+    let okp = json!({ "public": {
+        "kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    } });
+    for (key, token, expected) in [
+        (
+            &hmac,
+            format!("eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.{JOE}.dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"),
+            Ok(()),
+        ),
+        (
+            &ec,
+            format!(
+                "eyJhbGciOiJFUzI1NiJ9.{JOE}.DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
+            ),
+            Ok(()),
+        ),
+        (
+            &okp,
+            "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc.hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg".into(),
+            Ok(()),
+        ),
+        (&ec, format!("eyJhbGciOiJub25lIn0.{JOE}."), Err(TokenFault::Malformed)),
+    ] {
+        assert_eq!(verify(&token, &keys(key), &lax()), expected, "{token}");
+    }
 }

@@ -228,7 +228,9 @@ fn a_client_is_told_from_a_person(
 
 #[test]
 fn the_client_stands_where_the_policy_says() {
-    let claims = claims_with(json!({ "azp": "party", "cid": "configured", "bad": ["web"] }));
+    let claims = claims_with(json!({
+        "azp": "party", "cid": "configured", "list": ["web"], "blank": " ", "null": null, "line": "a\nb",
+    }));
     let token = issuer().token(&claims);
     let client = |policy: TokenPolicy| {
         authenticate(&token, &issuer().keys(), &policy)
@@ -245,8 +247,10 @@ fn the_client_stands_where_the_policy_says() {
     assert_eq!(client(absent).unwrap(), None);
     let absent = policy().client_claim("absent");
     assert_eq!(client(absent), Err(TokenFault::ClaimMissing));
-    let wrong = policy().client_claim("bad");
-    assert_eq!(client(wrong), Err(TokenFault::ClaimsInvalid));
+    for wrong in ["list", "blank", "null", "line"] {
+        let wrong = policy().client_claim(wrong);
+        assert_eq!(client(wrong), Err(TokenFault::ClaimsInvalid));
+    }
 
     // `azp` only stands in for a client id that is missing, and only in the lax profile.
     let mut claims = claims;
