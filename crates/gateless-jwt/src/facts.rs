@@ -10,6 +10,9 @@ use crate::policy::TokenPolicy;
 ///
 /// Facts stay true, so they may be kept; whether they are good enough is asked anew for every request, by
 /// [`judge`](Self::judge). A cache that stored the answer instead would let expired tokens pass.
+///
+/// They were read under one [`TokenPolicy`], and are to be judged under the same: what was settled with the signature,
+/// such as profile, algorithm and where the scopes stand, is not asked again. Whoever keeps facts keys them by policy.
 #[derive(Clone)]
 pub struct Facts {
     principal: Principal,
