@@ -1,0 +1,17 @@
+//! The acceptance tests of whole pipelines: every layer under every kind of service, and what it is attacked with.
+//!
+//! A test carries the id of its row of the checklist in its name; `CHECKLIST.md` lists them all.
+// clippy.toml allows these in tests, but takes the helper functions of a test file for something else.
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
+mod authorization;
+mod checklist;
+mod contract;
+mod keys;
+mod logs;
+mod presentation;
+mod settings;
+mod sockets;
+mod sources;
+mod support;
+mod tokens;

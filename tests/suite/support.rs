@@ -1,0 +1,430 @@
+//! Requests in, verdicts out: the same request in every protocol, and everything that its answer has to be.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::{Arc, LazyLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use gateless::bearer::{BearerAuth, BearerAuthBuilder, KeySet, Keys, TokenPolicy};
+use gateless::{PresentationFault, Rejection, TokenFault};
+use gateless_testkit::{FakeClock, Recorder, TestIssuer};
+use http::request::{Builder, Parts};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+use tonic_types::StatusExt as _;
+use tower::{Layer, Service, ServiceExt as _};
+
+use crate::logs;
+
+pub(crate) const ISSUER: &str = "https://idp.example.com";
+pub(crate) const AUDIENCE: &str = "https://api.example.com";
+
+/// The issuer of most tests. Its clock stands at [`FakeClock::START`], where that of [`auth`] stands too.
+pub(crate) fn issuer() -> &'static TestIssuer {
+    static ISSUER: LazyLock<TestIssuer> = LazyLock::new(|| {
+        TestIssuer::builder()
+            .clock(Arc::new(FakeClock::new()))
+            .build()
+    });
+    &ISSUER
+}
+
+pub(crate) fn policy() -> TokenPolicy {
+    TokenPolicy::new(ISSUER, AUDIENCE)
+}
+
+/// The keys of an issuer, as `policy` reads them.
+pub(crate) fn keys_of(issuer: &TestIssuer, policy: &TokenPolicy) -> KeySet {
+    policy
+        .read_keys(issuer.jwks().to_string().as_bytes())
+        .unwrap()
+}
+
+pub(crate) fn auth_with(policy: TokenPolicy) -> BearerAuthBuilder {
+    let keys = keys_of(issuer(), &policy);
+    BearerAuth::builder(policy, Keys::fixed(keys)).clock(Arc::new(FakeClock::new()))
+}
+
+/// The layer with nothing but what has to be set.
+pub(crate) fn auth() -> BearerAuth {
+    auth_with(policy()).build().unwrap()
+}
+
+/// How a client asks, and so how it has to be answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    Http,
+    Grpc,
+    GrpcWeb,
+    GrpcWebText,
+}
+
+impl Protocol {
+    pub(crate) const ALL: [Self; 4] = [Self::Http, Self::Grpc, Self::GrpcWeb, Self::GrpcWebText];
+
+    fn content_type(self) -> Option<&'static str> {
+        match self {
+            Self::Http => None,
+            Self::Grpc => Some("application/grpc"),
+            Self::GrpcWeb => Some("application/grpc-web+proto"),
+            Self::GrpcWebText => Some("application/grpc-web-text+proto"),
+        }
+    }
+
+    /// A request in this protocol, as a client of it would begin it.
+    pub(crate) fn request(self) -> Builder {
+        match self.content_type() {
+            None => Request::get("/orders"),
+            Some(content_type) => {
+                Request::post("/shop.Orders/List").header("content-type", content_type)
+            }
+        }
+    }
+}
+
+/// What a client may learn: one line of section 4.0 of the checklist, written out.
+#[derive(Clone, Debug)]
+pub(crate) struct Refusal {
+    status: u16,
+    challenge: Option<String>,
+    grpc: i32,
+    code: &'static str,
+    detail: &'static str,
+    missing: Vec<String>,
+    required: Vec<String>,
+    retry_after: Option<u64>,
+    reason: String,
+}
+
+impl Refusal {
+    fn new(status: u16, grpc: i32, code: &'static str, detail: &'static str) -> Self {
+        Self {
+            status,
+            challenge: None,
+            grpc,
+            code,
+            detail,
+            missing: Vec::new(),
+            required: Vec::new(),
+            retry_after: None,
+            reason: code.to_owned(),
+        }
+    }
+
+    /// NONE: no credentials at all.
+    pub(crate) fn none() -> Self {
+        Self {
+            challenge: Some("Bearer".into()),
+            ..Self::new(
+                401,
+                16,
+                "credentials_missing",
+                "an access token is required",
+            )
+        }
+    }
+
+    /// REQ: a malformed presentation.
+    pub(crate) fn req(fault: PresentationFault) -> Self {
+        let detail = "the access token is not presented the way RFC 6750 asks for";
+        Self {
+            challenge: Some(format!(
+                "Bearer error=\"invalid_request\", error_description=\"{detail}\""
+            )),
+            reason: fault.code().to_owned(),
+            ..Self::new(400, 16, "credentials_malformed", detail)
+        }
+    }
+
+    /// TOK: anything wrong with the token itself. Only the reason, which no client sees, tells one from another.
+    pub(crate) fn tok(fault: TokenFault) -> Self {
+        let detail = "the access token is not valid";
+        Self {
+            challenge: Some(format!(
+                "Bearer error=\"invalid_token\", error_description=\"{detail}\""
+            )),
+            reason: fault.code().to_owned(),
+            ..Self::new(401, 16, "token_invalid", detail)
+        }
+    }
+
+    /// SCOPE: what is granted is not enough.
+    pub(crate) fn scope(missing: &[&str], required: &[&str]) -> Self {
+        let detail = "the access token does not grant what this request needs";
+        let owned = |scopes: &[&str]| scopes.iter().map(|scope| (*scope).to_owned()).collect();
+        Self {
+            challenge: Some(format!(
+                "Bearer error=\"insufficient_scope\", error_description=\"{detail}\", scope=\"{}\"",
+                required.join(" ")
+            )),
+            missing: owned(missing),
+            required: owned(required),
+            ..Self::new(403, 7, "scope_insufficient", detail)
+        }
+    }
+
+    /// DOWN: the issuer's keys cannot be had.
+    pub(crate) fn down(retry_after: u64) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            reason: "keys".into(),
+            ..Self::new(
+                503,
+                14,
+                "dependency_unavailable",
+                "the service cannot decide on this request at the moment",
+            )
+        }
+    }
+
+    /// No authentication layer ran: a fault of the deployment.
+    pub(crate) fn misordered() -> Self {
+        Self::new(
+            500,
+            13,
+            "pipeline_misordered",
+            "the service is not set up correctly",
+        )
+    }
+
+    fn problem(&self) -> Value {
+        let status = StatusCode::from_u16(self.status).unwrap();
+        let mut problem = json!({
+            "type": "about:blank",
+            "title": status.canonical_reason(),
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+        });
+        if !self.missing.is_empty() {
+            problem["missing_scopes"] = json!(self.missing);
+            problem["required_scopes"] = json!(self.required);
+        }
+        problem
+    }
+}
+
+/// What came back, and what reached the service behind the layers.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) rejection: Option<Rejection>,
+    pub(crate) reached: Vec<Parts>,
+    /// Everything that was logged meanwhile.
+    pub(crate) logs: String,
+}
+
+/// Sends `request` through `layer`, to a service that answers everything.
+pub(crate) async fn send<L, B>(layer: &L, request: Request<String>) -> Answer
+where
+    L: Layer<Recorder>,
+    L::Service: Service<Request<String>, Response = Response<B>, Error = Infallible>,
+    B: http_body::Body<Data = Bytes>,
+    B::Error: std::fmt::Debug,
+{
+    logs::capture();
+    logs::take();
+    let recorder = Recorder::new();
+    let response = layer.layer(recorder.clone()).oneshot(request).await;
+    let (parts, body) = response.unwrap().into_parts();
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body: body.collect().await.unwrap().to_bytes(),
+        rejection: parts.extensions.get().cloned(),
+        reached: recorder.requests(),
+        logs: logs::take(),
+    }
+}
+
+impl Answer {
+    /// The one request that reached the service.
+    #[track_caller]
+    pub(crate) fn passed(&self) -> &Parts {
+        assert_eq!(
+            self.status, 200,
+            "refused: {:?} {:?}",
+            self.rejection, self.logs
+        );
+        assert!(!self.headers.contains_key("grpc-status"), "{self:?}");
+        assert_eq!(self.rejection, None);
+        match &*self.reached {
+            [request] => request,
+            other => panic!("{} requests arrived", other.len()),
+        }
+    }
+
+    /// Holds a refusal against the checklist, to the byte.
+    #[track_caller]
+    pub(crate) fn refused(&self, protocol: Protocol, refusal: &Refusal) {
+        let rejection = self.rejection.as_ref().expect("refused, by a layer");
+        assert_eq!(rejection.reason(), refusal.reason, "{protocol:?}");
+        assert_eq!(rejection.code(), refusal.code);
+        assert!(self.reached.is_empty(), "the request went on");
+        if protocol != Protocol::Http {
+            assert_eq!(self.status, 200);
+        }
+        match protocol {
+            Protocol::Http => self.refused_in_http(refusal),
+            Protocol::Grpc => {
+                assert!(self.body.is_empty());
+                self.expect_fields(
+                    &["grpc-status", "grpc-message", "grpc-status-details-bin"],
+                    refusal,
+                );
+                assert_eq!(self.headers["content-type"], "application/grpc");
+                assert_grpc(&self.headers, refusal);
+            }
+            Protocol::GrpcWeb => {
+                self.expect_fields(&[], refusal);
+                assert_eq!(self.headers["content-type"], "application/grpc-web+proto");
+                assert_grpc(&trailers(&self.body), refusal);
+            }
+            Protocol::GrpcWebText => {
+                self.expect_fields(&[], refusal);
+                assert_eq!(
+                    self.headers["content-type"],
+                    "application/grpc-web-text+proto"
+                );
+                assert_grpc(&trailers(&STANDARD.decode(&self.body).unwrap()), refusal);
+            }
+        }
+    }
+
+    fn refused_in_http(&self, refusal: &Refusal) {
+        assert_eq!(self.status, refusal.status);
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        let problem: Value = serde_json::from_slice(&self.body).unwrap();
+        assert_eq!(problem, refusal.problem());
+        let retry_after: &[_] = if refusal.retry_after.is_some() {
+            &["retry-after"]
+        } else {
+            &[]
+        };
+        self.expect_fields(retry_after, refusal);
+        if let Some(secs) = refusal.retry_after {
+            assert_eq!(self.headers["retry-after"], secs.to_string());
+        }
+    }
+
+    /// These fields and the usual ones, each once, and no other: a field more could tell one bad token from another.
+    fn expect_fields(&self, further: &[&str], refusal: &Refusal) {
+        let mut expected = [&["cache-control", "content-type"], further].concat();
+        if let Some(challenge) = &refusal.challenge {
+            expected.push("www-authenticate");
+            assert_eq!(self.headers["www-authenticate"], challenge);
+        }
+        assert_eq!(self.headers["cache-control"], "no-store");
+        expected.sort_unstable();
+        let mut names: Vec<_> = self.headers.iter().map(|(name, _)| name.as_str()).collect();
+        names.sort_unstable();
+        assert_eq!(names, expected);
+    }
+
+    /// Nothing of `secret` may be in the answer or in the logs: not all of it, and no part of a token either.
+    #[track_caller]
+    pub(crate) fn keeps(&self, secret: &str) {
+        let said = format!(
+            "{:?} {} {}",
+            self.headers,
+            String::from_utf8_lossy(&self.body),
+            self.logs
+        );
+        for part in secret
+            .split(['.', ' ', ','])
+            .filter(|part| part.len() >= 12)
+        {
+            assert!(!said.contains(part), "{part} in {said}");
+        }
+    }
+}
+
+fn assert_grpc(fields: &HeaderMap, refusal: &Refusal) {
+    let status = tonic::Status::from_header_map(fields).expect("a gRPC status");
+    assert_eq!(status.code() as i32, refusal.grpc);
+    assert_eq!(status.message(), refusal.detail);
+    let details = status.get_error_details();
+    let info = details.error_info().unwrap();
+    assert_eq!(info.reason, refusal.code.to_uppercase());
+    assert_eq!(info.domain, "gateless");
+    let mut metadata = HashMap::new();
+    if !refusal.missing.is_empty() {
+        metadata.insert("missing_scopes".to_owned(), refusal.missing.join(" "));
+        metadata.insert("required_scopes".to_owned(), refusal.required.join(" "));
+    }
+    assert_eq!(info.metadata, metadata);
+    let retry_after = details
+        .retry_info()
+        .map(|info| info.retry_delay.unwrap().as_secs());
+    assert_eq!(retry_after, refusal.retry_after);
+}
+
+/// The trailers in a gRPC-Web body that is nothing but one trailer frame.
+fn trailers(frame: &[u8]) -> HeaderMap {
+    let (flag, rest) = frame.split_first().unwrap();
+    let (length, block) = rest.split_first_chunk::<4>().unwrap();
+    assert_eq!(*flag, 0x80);
+    assert_eq!(u32::from_be_bytes(*length) as usize, block.len());
+    std::str::from_utf8(block)
+        .unwrap()
+        .lines()
+        .map(|line| {
+            let (name, value) = line.split_once(':').unwrap();
+            (
+                HeaderName::try_from(name).unwrap(),
+                HeaderValue::try_from(value).unwrap(),
+            )
+        })
+        .collect()
+}
+
+/// Sends the request that `make` completes, in every protocol, and expects `refusal` each time.
+pub(crate) async fn refuses<L, B>(
+    layer: &L,
+    refusal: &Refusal,
+    secret: &str,
+    make: impl Fn(Builder) -> Builder,
+) where
+    L: Layer<Recorder>,
+    L::Service: Service<Request<String>, Response = Response<B>, Error = Infallible>,
+    B: http_body::Body<Data = Bytes>,
+    B::Error: std::fmt::Debug,
+{
+    for protocol in Protocol::ALL {
+        let request = make(protocol.request()).body(String::new()).unwrap();
+        let answer = send(layer, request).await;
+        answer.refused(protocol, refusal);
+        answer.keeps(secret);
+    }
+}
+
+/// Sends the request that `make` completes, in every protocol, and expects that it passes. Returns the last.
+pub(crate) async fn passes<L, B>(
+    layer: &L,
+    secret: &str,
+    make: impl Fn(Builder) -> Builder,
+) -> Parts
+where
+    L: Layer<Recorder>,
+    L::Service: Service<Request<String>, Response = Response<B>, Error = Infallible>,
+    B: http_body::Body<Data = Bytes>,
+    B::Error: std::fmt::Debug,
+{
+    let mut last = None;
+    for protocol in Protocol::ALL {
+        let request = make(protocol.request()).body(String::new()).unwrap();
+        let answer = send(layer, request).await;
+        answer.keeps(secret);
+        last = Some(answer.passed().clone());
+    }
+    last.unwrap()
+}
+
+pub(crate) fn bearer(token: impl AsRef<str>) -> String {
+    format!("Bearer {}", token.as_ref())
+}
