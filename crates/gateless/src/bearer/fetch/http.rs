@@ -72,9 +72,12 @@ impl HttpSettings {
             .redirect(redirect::Policy::none())
             .user_agent(concat!("gateless/", env!("CARGO_PKG_VERSION")));
         for pem in &self.root_certificates {
-            match Certificate::from_pem(pem) {
-                Ok(certificate) => client = client.add_root_certificate(certificate),
-                Err(_) => faults.add("root_certificate", "is not a PEM certificate"),
+            // `from_pem` takes anything, and a text without a certificate would be trusted by nobody, in silence.
+            match Certificate::from_pem_bundle(pem) {
+                Ok(certificates) if !certificates.is_empty() => {
+                    client = client.tls_certs_merge(certificates);
+                }
+                _ => faults.add("root_certificate", "is not a PEM certificate"),
             }
         }
         let client = match client.build() {
