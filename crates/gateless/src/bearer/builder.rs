@@ -139,14 +139,13 @@ impl BearerAuthBuilder {
             );
         }
         let mut built: Vec<Issuer> = Vec::new();
+        let mut seen: Vec<Box<str>> = Vec::new();
         for (policy, keys) in issuers {
-            if built
-                .iter()
-                .any(|other| other.policy.issuer() == policy.issuer())
-            {
+            if seen.iter().any(|issuer| **issuer == *policy.issuer()) {
                 faults.add("issuer", format!("{} is configured twice", policy.issuer()));
                 continue;
             }
+            seen.push(policy.issuer().into());
             if let Err(error) = policy.check() {
                 faults.merge(error);
             }
