@@ -206,6 +206,17 @@ async fn tl_02_a_token_in_a_field_of_its_own_does_not_print() {
     .await;
     let printed = format!("{:?}", request.headers);
     assert!(!printed.contains(&token), "{printed}");
+
+    let auth = with_cookie(custom_header());
+    let request = passes(&auth, &token, |request| {
+        request
+            .header("x-requested-by", "a")
+            .header("cookie", "theme=dark")
+            .header("cookie", format!("session={token}"))
+    })
+    .await;
+    let printed = format!("{:?}", request.headers);
+    assert!(!printed.contains(&token), "{printed}");
 }
 
 #[tokio::test]

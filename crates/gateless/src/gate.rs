@@ -123,6 +123,7 @@ pub struct Pass {
     identity: Identity,
     strips_credentials: bool,
     stripped: Vec<HeaderName>,
+    sensitive: Vec<HeaderName>,
     response_headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -170,6 +171,12 @@ impl Pass {
         self
     }
 
+    /// Marks a header field of the request as sensitive, so that it stays out of debug output.
+    pub fn sensitive_header(mut self, name: HeaderName) -> Self {
+        self.sensitive.push(name);
+        self
+    }
+
     /// Adds a header field to the response, next to those that it has.
     pub fn response_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.response_headers.push((name, value));
@@ -190,6 +197,12 @@ impl Pass {
         }
         if self.strips_credentials {
             request.headers_mut().remove(AUTHORIZATION);
+        }
+        for name in &self.sensitive {
+            // Every value: a request may have several `Cookie` fields.
+            for (field, value) in request.headers_mut() {
+                value.set_sensitive(value.is_sensitive() || field == name);
+            }
         }
         for name in &self.stripped {
             request.headers_mut().remove(name);

@@ -84,8 +84,9 @@ impl BearerAuthBuilder {
         self
     }
 
-    /// Takes the `Authorization` field off requests that pass, so that the handler cannot hand the token on. The
-    /// field is marked as sensitive in any case.
+    /// Takes the `Authorization` field, and that of [`header`](Self::header), off requests that pass, so that the
+    /// handler cannot hand the token on. A cookie or a query parameter stays. The fields that tokens come in are
+    /// marked as sensitive in any case.
     pub const fn strip_credentials(mut self) -> Self {
         self.strips_credentials = true;
         self

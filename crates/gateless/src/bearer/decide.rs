@@ -10,7 +10,7 @@ use gateless_core::{
 };
 use gateless_jwt::{KeySet, TokenPolicy, Unverified};
 use http::HeaderValue;
-use http::header::CACHE_CONTROL;
+use http::header::{CACHE_CONTROL, COOKIE};
 
 use super::extract::Sources;
 use super::keys::HeldKeys;
@@ -103,6 +103,16 @@ impl Authenticator {
         let mut pass = Pass::authenticated(principal);
         if self.strips_credentials {
             pass = pass.strip_credentials();
+        }
+        if let Some(name) = &self.sources.header {
+            pass = if self.strips_credentials {
+                pass.strip_header(name.clone())
+            } else {
+                pass.sensitive_header(name.clone())
+            };
+        }
+        if self.sources.cookie.is_some() {
+            pass = pass.sensitive_header(COOKIE);
         }
         if self.sources.query.is_some() {
             pass = pass.response_header(CACHE_CONTROL, HeaderValue::from_static("private"));
