@@ -7,6 +7,7 @@
 mod authorization;
 mod checklist;
 mod contract;
+mod interop;
 mod keys;
 mod logs;
 mod presentation;

@@ -1,0 +1,125 @@
+//! The orders service as it is deployed: its own program, told by its environment whom to trust.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use reqwest::Method;
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::process::{Child, Command};
+use tokio::time::timeout;
+
+use super::{AUDIENCE, AuthorizationServer, Caller, Outcome, Wallet, reading_needs_a_good_token};
+
+#[tokio::test]
+async fn orders_serves_the_clients_of_a_real_authorization_server_and_nobody_else() {
+    let (server, binary) = tokio::join!(AuthorizationServer::start(), build());
+    let wallet = Wallet::fill(&server).await;
+    let orders = Orders::start(binary, server.issuer()).await;
+    let caller = Caller::of(&orders.address).await;
+
+    reading_needs_a_good_token(&caller, &wallet).await;
+
+    let (read, write) = (Some(&*wallet.read), Some(&*wallet.write));
+    let lacks = Outcome::Lacks;
+    for (method, path, token, outcome) in [
+        (Method::GET, "/healthz", None, Outcome::Passes),
+        (Method::POST, "/orders", None, Outcome::NoCredentials),
+        (Method::POST, "/orders", read, lacks("orders:write")),
+        (Method::GET, "/admin", write, lacks("orders:admin")),
+        (
+            Method::POST,
+            "/admin/revocations",
+            read,
+            lacks("tokens:revoke"),
+        ),
+        (Method::GET, "/whoami", None, Outcome::NoCredentials),
+        (Method::GET, "/whoami", write, Outcome::Passes),
+    ] {
+        let what = format!("{method} {path}");
+        let answer = caller.http(method, path, token).await;
+        answer.assert(outcome, &what);
+    }
+
+    let whoami = caller.get("/whoami", read).await.body;
+    for part in [server.issuer(), server.client()] {
+        assert!(
+            whoami.contains(part),
+            "whoami does not name {part}: {whoami}"
+        );
+    }
+    let answer = caller.grpc("/orders.v1.Orders/Create", read).await;
+    answer.assert(lacks("orders:write"), "gRPC Create");
+}
+
+/// The running service. It stops when this is dropped.
+struct Orders {
+    address: String,
+    _process: Child,
+}
+
+impl Orders {
+    async fn start(binary: PathBuf, issuer: &str) -> Self {
+        let mut process = Command::new(&binary)
+            .env("BIND", "127.0.0.1:0")
+            .env("ISSUER", issuer)
+            .env("AUDIENCE", AUDIENCE)
+            .env("RATE_LIMIT", "off")
+            .env("FAILURE_LIMIT", "off")
+            .env("RUST_LOG", "error")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{}: {error}", binary.display()));
+        let stdout = process.stdout.take().expect("it is piped");
+        let mut lines = BufReader::new(stdout).lines();
+        let address = timeout(Duration::from_secs(60), async {
+            while let Some(line) = lines.next_line().await.expect("orders prints text") {
+                if let Some(address) = line.strip_prefix("listening on ") {
+                    return address.trim_start_matches("http://").to_owned();
+                }
+            }
+            panic!("orders ended before it listened; its standard error says why")
+        })
+        .await
+        .expect("orders listens within a minute");
+        // Whatever else it prints must not fill the pipe.
+        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        Self {
+            address,
+            _process: process,
+        }
+    }
+}
+
+/// Builds the service and says where it is.
+///
+/// cargo names the programs of its own package only to a test, and one that happens to lie around may be an old one.
+/// With the features of `cargo test --workspace --all-features` this finds everything compiled already.
+async fn build() -> PathBuf {
+    let output = Command::new(env!("CARGO"))
+        .args(["build", "--workspace", "--all-features"])
+        .args(["--bin=orders", "--test=suite"]) // the test for its share of the features
+        .arg("--message-format=json-render-diagnostics")
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .expect("cargo can be started");
+    assert!(output.status.success(), "orders cannot be built");
+    String::from_utf8(output.stdout)
+        .expect("cargo prints text")
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| {
+            message
+                .pointer("/target/name")
+                .is_some_and(|name| name == "orders")
+        })
+        .find_map(|message| Some(PathBuf::from(message.get("executable")?.as_str()?)))
+        .expect("cargo names the program it built")
+}
