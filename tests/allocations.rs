@@ -1,1 +1,212 @@
-fn main() {}
+//! How much memory a request costs, counted exactly: allocations between a call and its answer.
+//!
+//! Upper bounds, measured and written down. A smaller number is good news and a new bound; a larger one is a
+//! regression to explain. What the service behind the layers allocates is none of their business: it allocates nothing.
+// clippy.toml allows this in tests, but takes the helper functions of a test file for something else.
+#![allow(clippy::unwrap_used)]
+
+use std::convert::Infallible;
+use std::future::{Future, Ready, ready};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use gateless::bearer::{BearerAuth, Keys, TokenPolicy};
+use gateless::scope::ScopeGuard;
+use gateless::strip::StripIdentityHeaders;
+use gateless::{Principal, Requirement, scope, scopes};
+use gateless_testkit::{FakeClock, SigningAlgorithm, TestIssuer, TokenBuilder};
+use http::{Request, Response};
+use tower::{Layer, Service, ServiceBuilder};
+
+/// Answers, and hands out who asked.
+#[derive(Clone)]
+struct NoOp;
+
+impl Service<Request<()>> for NoOp {
+    type Response = Response<()>;
+    type Error = Infallible;
+    type Future = Ready<Result<Response<()>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<()>) -> Self::Future {
+        let mut response = Response::new(());
+        *response.extensions_mut() = request.into_parts().0.extensions;
+        ready(Ok(response))
+    }
+}
+
+/// The answer to `request`, and the allocations that it took. The request is made before, and dropped after.
+fn count<S, B>(mut service: S, request: Request<()>) -> (Response<B>, u64)
+where
+    S: Service<Request<()>, Response = Response<B>, Error = Infallible>,
+{
+    let mut answer = None;
+    let counted = allocation_counter::measure(|| {
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(service.poll_ready(&mut cx).is_ready());
+        let future = pin!(service.call(request));
+        let Poll::Ready(answered) = future.poll(&mut cx) else {
+            panic!("nothing here has to wait");
+        };
+        answer = Some(answered);
+    });
+    (answer.unwrap().unwrap(), counted.count_total)
+}
+
+struct Pipeline {
+    issuer: TestIssuer,
+    auth: BearerAuth,
+}
+
+fn pipeline() -> Pipeline {
+    let clock = Arc::new(FakeClock::new());
+    let issuer = TestIssuer::builder().clock(clock.clone()).build();
+    let policy = TokenPolicy::new(issuer.issuer(), "https://api.example.com");
+    let keys = policy.read_keys(issuer.jwks().to_string().as_bytes());
+    let auth = BearerAuth::builder(policy, Keys::fixed(keys.unwrap()))
+        .clock(clock)
+        .build()
+        .unwrap();
+    Pipeline { issuer, auth }
+}
+
+impl Pipeline {
+    fn token(&self) -> TokenBuilder {
+        self.issuer
+            .token()
+            .algorithm(SigningAlgorithm::Es256)
+            .scope("orders:read orders:write")
+    }
+
+    fn request(token: &str) -> Request<()> {
+        Request::get("/orders")
+            .header("authorization", format!("Bearer {token}"))
+            .body(())
+            .unwrap()
+    }
+
+    fn stack(
+        &self,
+        guard: ScopeGuard,
+    ) -> impl Layer<
+        NoOp,
+        Service: Service<
+            Request<()>,
+            Response = Response<gateless::GateBody<gateless::GateBody<()>>>,
+            Error = Infallible,
+        >,
+    > {
+        ServiceBuilder::new()
+            .layer(self.auth.clone())
+            .layer(guard)
+            .into_inner()
+    }
+}
+
+fn guard() -> ScopeGuard {
+    ScopeGuard::new(Requirement::all([
+        Requirement::from(scope!("orders:read")),
+        Requirement::any(scopes!["orders:admin", "orders:write"]),
+    ]))
+}
+
+#[test]
+fn the_no_op_service_allocates_nothing() {
+    let request = Request::get("/").body(()).unwrap();
+    assert_eq!(count(NoOp, request).1, 0);
+}
+
+#[test]
+fn a_scope_guard_passes_a_request_without_an_allocation() {
+    let pipeline = pipeline();
+    let request = Pipeline::request(&pipeline.token().mint());
+    let (answer, _) = count(pipeline.auth.layer(NoOp), request);
+    let principal = answer.extensions().get::<Principal>().unwrap().clone();
+
+    let mut request = Request::get("/orders").body(()).unwrap();
+    principal.attach(request.extensions_mut());
+    let (answer, allocations) = count(guard().layer(NoOp), request);
+    assert_eq!((answer.status().as_u16(), allocations), (200, 0));
+}
+
+#[test]
+fn stripping_identity_fields_costs_nothing_when_there_are_none() {
+    let request = Pipeline::request("a");
+    let (answer, allocations) = count(StripIdentityHeaders::default().layer(NoOp), request);
+    assert_eq!((answer.status().as_u16(), allocations), (200, 0));
+}
+
+/// The first request with a token; nothing is cached yet. Three segments, the strings of header and claims, the
+/// scopes, the principal and its place in the extensions. What aws-lc allocates in C is not counted.
+#[test]
+fn a_cold_token_passes_with_few_allocations() {
+    let pipeline = pipeline();
+    let mut over = Vec::new();
+    for (algorithm, bound) in [
+        (SigningAlgorithm::Rs256, 23),
+        (SigningAlgorithm::Es256, 23),
+        (SigningAlgorithm::EdDsa, 23),
+    ] {
+        let request = Pipeline::request(&pipeline.token().algorithm(algorithm).mint());
+        let (answer, allocations) = count(pipeline.stack(guard()).layer(NoOp), request);
+        assert_eq!(answer.status(), 200);
+        if allocations > bound {
+            over.push((algorithm, allocations, bound));
+        }
+    }
+    assert!(over.is_empty(), "{over:?}");
+}
+
+/// What an attacker can have for the price of a request.
+#[test]
+fn a_refusal_costs_few_allocations() {
+    let pipeline = pipeline();
+    let token = pipeline.token();
+    let cases = [
+        ("no token", Request::get("/").body(()).unwrap(), 401, 9),
+        ("bad characters", Pipeline::request("a,b"), 400, 15),
+        ("dots", Pipeline::request(&".".repeat(8000)), 401, 14),
+        ("not base64", Pipeline::request("~.~.~"), 401, 14),
+        ("no JSON", Pipeline::request("AAAA.AAAA.AAAA"), 401, 18),
+        (
+            "a kid",
+            Pipeline::request(&token.clone().header("kid", "x").mint()),
+            401,
+            30,
+        ),
+        (
+            "a signature",
+            Pipeline::request(&token.clone().signature([1; 64]).mint()),
+            401,
+            30,
+        ),
+        (
+            "expired",
+            Pipeline::request(&token.clone().issued_in(-99).expires_in(-60).mint()),
+            401,
+            34,
+        ),
+        (
+            "no scope",
+            Pipeline::request(&token.scope("profile").mint()),
+            403,
+            53,
+        ),
+    ];
+    // Once, so that nothing that is made for the process is counted.
+    let first = Request::get("/").body(()).unwrap();
+    count(pipeline.stack(guard()).layer(NoOp), first);
+    let mut over = Vec::new();
+    for (name, request, status, bound) in cases {
+        let (answer, allocations) = count(pipeline.stack(guard()).layer(NoOp), request);
+        assert_eq!(answer.status(), status, "{name}");
+        if allocations > bound {
+            over.push((name, allocations, bound));
+        }
+    }
+    assert!(over.is_empty(), "{over:?}");
+}

@@ -1,1 +1,143 @@
+//! That the checklist is complete: every row has a test that is named after it, or a reason why it has none yet.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The sections that this suite answers for, and how many rows each has.
+const SECTIONS: [(&str, u32); 5] = [("TA", 26), ("TB", 40), ("TC", 18), ("TD", 36), ("TJ", 17)];
+
+fn rows() -> impl Iterator<Item = String> {
+    SECTIONS
+        .iter()
+        .flat_map(|(section, last)| (1..=*last).map(move |number| format!("{section}-{number:02}")))
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// The Rust files below `folder`, with what is in them.
+fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            if !path.ends_with("node_modules") && !path.ends_with("target") {
+                files.extend(sources(&path));
+            }
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            files.push((path, text));
+        }
+    }
+    files
+}
+
+/// The names of test functions and of their cases.
+fn test_names() -> BTreeSet<String> {
+    let files = ["crates", "tests"].map(|folder| sources(&root().join(folder)));
+    let names = files.iter().flatten().flat_map(|(_, text)| {
+        text.lines().filter_map(|line| {
+            let line = line.trim_start();
+            let line = line.strip_prefix("#[test] ").unwrap_or(line);
+            let name = ["fn ", "async fn ", "#[case::"]
+                .iter()
+                .find_map(|start| line.strip_prefix(start))?;
+            let end = name.find(|c: char| !c.is_ascii_alphanumeric() && c != '_')?;
+            Some(name[..end].to_owned())
+        })
+    });
+    names.collect()
+}
+
+/// The rows in a name such as `tb_13_tb_14_one_spelling_only`.
+fn rows_of(name: &str) -> Vec<String> {
+    let parts: Vec<_> = name.split('_').collect();
+    parts
+        .windows(2)
+        .filter(|pair| {
+            pair[0].len() == 2
+                && pair[0].starts_with('t')
+                && pair[1].len() == 2
+                && pair[1].bytes().all(|byte| byte.is_ascii_digit())
+        })
+        .map(|pair| format!("{}-{}", pair[0].to_uppercase(), pair[1]))
+        .collect()
+}
+
+/// The lines of `CHECKLIST.md` that are about a row: its id, and the rest.
+fn listed() -> BTreeMap<String, String> {
+    let text = fs::read_to_string(root().join("tests/CHECKLIST.md")).unwrap();
+    let mut listed = BTreeMap::new();
+    for line in text.lines() {
+        if let Some((row, rest)) = line
+            .strip_prefix("| T")
+            .and_then(|line| line.split_once(" | "))
+        {
+            let earlier = listed.insert(format!("T{row}"), rest.to_owned());
+            assert!(earlier.is_none(), "T{row} is listed twice");
+        }
+    }
+    listed
+}
+
+#[test]
+fn every_row_has_a_test_or_a_reason() {
+    let covered: BTreeSet<_> = test_names().iter().flat_map(|name| rows_of(name)).collect();
+    let listed = listed();
+    let silent: Vec<_> = rows()
+        .filter(|row| {
+            !covered.contains(row) && !listed.get(row).is_some_and(|it| it.contains("no test:"))
+        })
+        .collect();
+    assert!(silent.is_empty(), "neither test nor reason: {silent:?}");
+    let stale: Vec<_> = rows()
+        .filter(|row| {
+            covered.contains(row) && listed.get(row).is_some_and(|it| it.contains("no test:"))
+        })
+        .collect();
+    assert!(stale.is_empty(), "there is a test now: {stale:?}");
+}
+
+#[test]
+fn every_row_is_listed_and_every_test_in_the_list_exists() {
+    let (names, listed) = (test_names(), listed());
+    let missing: Vec<_> = rows().filter(|row| !listed.contains_key(row)).collect();
+    assert!(missing.is_empty(), "not in CHECKLIST.md: {missing:?}");
+    let gone: Vec<_> = listed
+        .values()
+        .flat_map(|rest| rest.split('`').skip(1).step_by(2))
+        .filter(|name| !names.contains(*name))
+        .collect();
+    assert!(gone.is_empty(), "no such test: {gone:?}");
+}
+
+#[test]
+fn tc_16_only_a_verified_token_makes_a_principal() {
+    let crates = fs::read_dir(root().join("crates")).unwrap();
+    let sources = crates.flat_map(|entry| sources(&entry.unwrap().path().join("src")));
+    let vouching: BTreeSet<_> = sources
+        .filter(|(path, text)| {
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            !path.ends_with("tests.rs")
+                && code.lines().any(|line| {
+                    !line.trim_start().starts_with("//") && line.contains("assert_authenticated(")
+                })
+        })
+        .map(|(path, _)| path.file_name().unwrap().to_owned())
+        .collect();
+    // Where it is defined, and behind `Unverified::check_signature`.
+    assert_eq!(
+        vouching,
+        ["principal.rs", "token.rs"].map(Into::into).into()
+    );
+}
+
+#[test]
+fn names_are_read_as_they_are_written() {
+    assert_eq!(rows_of("tb_13_tb_14_one_spelling"), ["TB-13", "TB-14"]);
+    assert_eq!(rows_of("te_10_te_15"), ["TE-10", "TE-15"]);
+    assert!(rows_of("the_first_2_of_10").is_empty());
+    assert!(test_names().contains("names_are_read_as_they_are_written"));
+}

@@ -13,6 +13,7 @@ use gateless::bearer::{
 use gateless::scope::ScopeGuard;
 use gateless::{Principal, PrincipalKind, Scope, TokenFault, scopes};
 use gateless_testkit::{FakeClock, SigningAlgorithm, TestIssuer, TokenBuilder, encode_segments};
+use num_bigint::BigUint;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tower::ServiceBuilder;
@@ -878,6 +879,31 @@ fn tc_07_tc_08_a_weak_or_monstrous_rsa_key_is_skipped(#[case] bytes: usize, #[ca
     let both = json!({"keys": [rsa(&vec![0xff; bytes], e), jwk(issuer(), "ES256")]}).to_string();
     let keys = policy().read_keys(both.as_bytes()).unwrap();
     assert_eq!((keys.keys().len(), keys.skipped().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn tc_09_lax_padding_lets_anybody_sign() {
+    // Bleichenbacher 2006: with e = 3, a cube whose first bytes look like a signature is found without any key. It
+    // passes wherever nobody looks behind the hash.
+    let mut weak = jwk(issuer(), "RS256");
+    weak["e"] = URL_SAFE_NO_PAD.encode([3]).into();
+    let keys = policy().read_keys(json!({"keys": [weak]}).to_string().as_bytes());
+    let auth = BearerAuth::builder(policy(), Keys::fixed(keys.unwrap()))
+        .clock(Arc::new(FakeClock::new()))
+        .build()
+        .unwrap();
+    let token = token().mint();
+    let signed = token.rsplit_once('.').unwrap().0;
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, signed.as_bytes());
+    let sha_256 = b"\x30\x31\x30\x0d\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01\x05\x00\x04\x20";
+    let start = [&[0, 1][..], &[0xff; 8], &[0], sha_256, hash.as_ref()].concat();
+    let shift = 8 * (256 - start.len());
+    let start = BigUint::from_bytes_be(&start);
+    let root = (start.clone() << shift).cbrt() + 1_u8;
+    assert_eq!(root.pow(3) >> shift, start, "the forgery is a good one");
+    let root = root.to_bytes_be();
+    let forged = resigned(&token, |_| [vec![0; 256 - root.len()], root].concat());
+    refuses_token(&auth, &forged, SignatureInvalid).await;
 }
 
 #[tokio::test]
