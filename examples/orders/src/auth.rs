@@ -1,0 +1,20 @@
+//! Who is believed: the layer that authenticates callers, from the two settings that it cannot do without.
+
+use std::time::Duration;
+
+use gateless::bearer::{BearerAuth, Keys, TokenPolicy};
+use gateless::{ConfigError, OnOutage};
+
+/// Accepts the tokens that `issuer` made for `audience`. The keys are found by discovery, and stay good for an hour
+/// past their lifetime while the issuer is away.
+///
+/// Plain HTTP is for issuers on this machine only: the embedded one, or one under development.
+///
+/// # Errors
+///
+/// [`ConfigError`] when issuer or audience cannot be used. Nothing is fetched yet.
+pub fn bearer_auth(issuer: &str, audience: &str) -> Result<BearerAuth, ConfigError> {
+    let policy = TokenPolicy::new(issuer, audience).danger_allow_http_loopback();
+    let keys = Keys::discovery(OnOutage::StaleFor(Duration::from_secs(3600)));
+    BearerAuth::builder(policy, keys).build()
+}

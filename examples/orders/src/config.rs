@@ -1,0 +1,273 @@
+//! The settings: a few environment variables, checked all at once.
+//!
+//! | variable | default | |
+//! |---|---|---|
+//! | `BIND` | `127.0.0.1:8080`; a free port for `--tour` | where to listen |
+//! | `ISSUER` | an embedded test issuer | whose tokens are accepted: an https URL, or http on loopback |
+//! | `AUDIENCE` | `https://orders.example.com` | what tokens have to be meant for |
+//! | `RUST_LOG` | `info` | what is logged to standard error |
+
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use gateless::ConfigError;
+use gateless::bearer::BearerAuth;
+use tracing_subscriber::EnvFilter;
+
+use crate::auth::bearer_auth;
+
+/// What the program is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Serve until told to stop.
+    Serve,
+    /// Serve, go through the guided tour, and stop.
+    Tour,
+}
+
+/// Whose tokens are accepted.
+#[derive(Debug)]
+pub enum Trust {
+    /// Those of a test issuer that is started with the service.
+    Embedded,
+    /// Those of the issuer that is configured.
+    Issuer(BearerAuth),
+}
+
+/// Settings that can be used.
+#[derive(Debug)]
+pub struct Config {
+    /// Where to listen.
+    pub bind: SocketAddr,
+    /// Whose tokens are accepted.
+    pub trust: Trust,
+    /// What they have to be meant for.
+    pub audience: String,
+    /// What is logged.
+    pub log: EnvFilter,
+}
+
+/// Settings of stages that are yet to come. One that is set and ignored would leave a hole that nobody sees.
+const NOT_YET: [(&str, &str); 8] = [
+    ("INTROSPECTION_URL", "no introspection"),
+    ("CLIENT_ID", "no introspection"),
+    ("CLIENT_SECRET", "no introspection"),
+    ("REDIS_URL", "no shared stores"),
+    ("DENYLIST_PATH", "no denylist"),
+    ("AUDIT_PATH", "no audit log"),
+    ("RATE_LIMIT", "no rate limits"),
+    ("FAILURE_LIMIT", "no rate limits"),
+];
+
+const AUDIENCE: &str = "https://orders.example.com";
+
+impl Config {
+    /// Reads the settings that `lookup` finds by name. Nothing else is looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with every variable that cannot be used.
+    pub fn read(
+        mode: Mode,
+        lookup: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, ConfigError> {
+        let mut faults = ConfigError::collect();
+        let mut text = |name: &'static str| {
+            let value = lookup(name)?.into_string();
+            value
+                .map_err(|_| faults.add(name, "is not UTF-8 text"))
+                .ok()
+        };
+        let [bind, issuer, audience, log] =
+            ["BIND", "ISSUER", "AUDIENCE", "RUST_LOG"].map(&mut text);
+
+        let bind = match bind {
+            Some(bind) => bind.parse().unwrap_or_else(|_| {
+                faults.add("BIND", format!("{bind:?} is not like 127.0.0.1:8080"));
+                loopback(0)
+            }),
+            None if mode == Mode::Tour => loopback(0),
+            None => loopback(8080),
+        };
+        let audience = audience.unwrap_or_else(|| AUDIENCE.to_owned());
+        if audience.trim().is_empty() {
+            faults.add("AUDIENCE", "is empty");
+        }
+        let trust = match issuer {
+            None => {
+                if lookup("GATELESS_ENV").is_some_and(|value| is_production(&value)) {
+                    faults.add(
+                        "ISSUER",
+                        "is not set, and GATELESS_ENV says that this is production: \
+                         an embedded test issuer would let anybody in",
+                    );
+                }
+                Some(Trust::Embedded)
+            }
+            Some(_) if mode == Mode::Tour => {
+                faults.add(
+                    "ISSUER",
+                    "is set, but the tour needs the embedded issuer to mint its tokens",
+                );
+                None
+            }
+            // The audience has been checked; the one here must not be reported again.
+            Some(issuer) => match bearer_auth(&issuer, audience_or_default(&audience)) {
+                Ok(auth) => Some(Trust::Issuer(auth)),
+                Err(error) => {
+                    // The layer sees the same URL as the name of the issuer and as an address: one of them will do.
+                    let problem = error.faults().first().map_or("", |fault| fault.problem());
+                    faults.add("ISSUER", problem);
+                    None
+                }
+            },
+        };
+        let log = EnvFilter::try_new(log.as_deref().unwrap_or("info")).unwrap_or_else(|error| {
+            faults.add("RUST_LOG", format!("is not a log filter: {error}"));
+            EnvFilter::default()
+        });
+        for (name, missing) in NOT_YET {
+            if lookup(name).is_some() {
+                faults.add(name, format!("is set, but this build has {missing} yet"));
+            }
+        }
+        faults.into_result()?;
+        Ok(Self {
+            bind,
+            trust: trust.expect("without it there is a fault"),
+            audience,
+            log,
+        })
+    }
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+fn audience_or_default(audience: &str) -> &str {
+    match audience.trim() {
+        "" => AUDIENCE,
+        _ => audience,
+    }
+}
+
+/// As gateless-testkit sees it, which would panic.
+fn is_production(value: &OsString) -> bool {
+    let value = value.to_string_lossy();
+    ["prod", "production"]
+        .iter()
+        .any(|name| value.trim().eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn read(mode: Mode, variables: &[(&str, &str)]) -> Result<Config, String> {
+        let lookup = |name: &str| {
+            let mut variables = variables.iter();
+            let (_, value) = variables.find(|(set, _)| *set == name)?;
+            Some(OsString::from(value))
+        };
+        Config::read(mode, lookup).map_err(|error| error.to_string())
+    }
+
+    #[rstest]
+    #[case(Mode::Serve, &[], "127.0.0.1:8080")]
+    #[case(Mode::Tour, &[], "127.0.0.1:0")]
+    #[case(Mode::Tour, &[("BIND", "127.0.0.1:9000")], "127.0.0.1:9000")]
+    #[case(Mode::Serve, &[("BIND", "[::]:80")], "[::]:80")]
+    fn it_listens_where_it_is_told(
+        #[case] mode: Mode,
+        #[case] variables: &[(&str, &str)],
+        #[case] bind: &str,
+    ) {
+        let config = read(mode, variables).unwrap();
+        assert_eq!(config.bind.to_string(), bind);
+        assert_eq!(config.audience, AUDIENCE);
+        assert!(matches!(config.trust, Trust::Embedded));
+    }
+
+    #[rstest]
+    #[case("https://idp.example.com")]
+    #[case("https://idp.example.com/realms/orders")]
+    #[case("http://127.0.0.1:9000")]
+    #[case("http://localhost:9000")]
+    fn an_issuer_takes_the_place_of_the_embedded_one(#[case] issuer: &str) {
+        let variables = [("ISSUER", issuer), ("AUDIENCE", "urn:orders")];
+        let config = read(Mode::Serve, &variables).unwrap();
+        assert!(matches!(config.trust, Trust::Issuer(_)));
+        assert_eq!(config.audience, "urn:orders");
+    }
+
+    #[rstest]
+    #[case::port_only("BIND", "8080", "\"8080\" is not like 127.0.0.1:8080")]
+    #[case::empty_bind("BIND", "", "\"\" is not like 127.0.0.1:8080")]
+    #[case::no_audience("AUDIENCE", " ", "is empty")]
+    #[case::no_issuer("ISSUER", "", "is empty, or has spaces or control characters")]
+    #[case::plain_http("ISSUER", "http://idp.example.com", "neither https nor on loopback")]
+    #[case::no_url("ISSUER", "idp.example.com", "is not an https URL")]
+    #[case::log("RUST_LOG", "orders=loud", "is not a log filter")]
+    #[case::environment(
+        "GATELESS_ENV",
+        "Production",
+        "GATELESS_ENV says that this is production"
+    )]
+    #[case::introspection("INTROSPECTION_URL", "https://idp", "has no introspection yet")]
+    #[case::client("CLIENT_ID", "orders", "has no introspection yet")]
+    #[case::secret("CLIENT_SECRET", "hush", "has no introspection yet")]
+    #[case::redis(
+        "REDIS_URL",
+        "redis://localhost",
+        "this build has no shared stores yet"
+    )]
+    #[case::denylist("DENYLIST_PATH", "/tmp/d", "has no denylist yet")]
+    #[case::audit("AUDIT_PATH", "/tmp/a", "has no audit log yet")]
+    #[case::rate("RATE_LIMIT", "off", "has no rate limits yet")]
+    #[case::failures("FAILURE_LIMIT", "", "has no rate limits yet")]
+    fn a_wrong_setting_is_named(#[case] name: &str, #[case] value: &str, #[case] says: &str) {
+        let error = read(Mode::Serve, &[(name, value)]).unwrap_err();
+        assert!(error.contains(name) && error.contains(says), "{error}");
+        assert!(!error.contains("hush"), "{error}");
+    }
+
+    #[test]
+    fn all_wrong_settings_are_named_at_once() {
+        let variables = [
+            ("BIND", "nowhere"),
+            ("ISSUER", "http://idp.example.com"),
+            ("AUDIENCE", ""),
+            ("REDIS_URL", "redis://localhost"),
+        ];
+        assert_eq!(
+            read(Mode::Serve, &variables).unwrap_err(),
+            "unusable configuration: BIND \"nowhere\" is not like 127.0.0.1:8080; AUDIENCE is empty; \
+             ISSUER http://idp.example.com is neither https nor on loopback; \
+             REDIS_URL is set, but this build has no shared stores yet"
+        );
+    }
+
+    #[test]
+    fn the_tour_needs_the_embedded_issuer() {
+        let error = read(Mode::Tour, &[("ISSUER", "https://idp.example.com")]).unwrap_err();
+        assert!(
+            error.contains("the tour needs the embedded issuer"),
+            "{error}"
+        );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_not_text_is_no_setting() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let lookup = |name: &str| (name == "AUDIENCE").then(|| OsString::from_vec(vec![0xff]));
+        let error = Config::read(Mode::Serve, lookup).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "unusable configuration: AUDIENCE is not UTF-8 text"
+        );
+    }
+}

@@ -1,0 +1,177 @@
+//! The HTTP half: routes, what they take, and what they answer.
+//!
+//! Errors of the service itself have the same form as the refusals of gateless: problem details (RFC 9457) with a
+//! stable `code`.
+
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::header::{CONTENT_TYPE, LOCATION};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use gateless::{Principal, PrincipalKind, Wire};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tonic::Status;
+
+use crate::policy::Action;
+use crate::store::{CAPACITY, Draft, InvalidOrder, Order, Store, StoreFull};
+
+/// The largest body that is read, in bytes: an order is far smaller.
+const MAX_BODY: usize = 16 * 1024;
+
+/// The routes that need a token, each behind the guard of its action.
+///
+/// `route_layer` on the method, not `layer`: a method that a path does not have is a `405`, whatever the token grants.
+pub(crate) fn routes(store: Store) -> Router {
+    let list = get(list).route_layer(Action::List.guard());
+    let create = post(create).route_layer(Action::Create.guard());
+    Router::new()
+        .route("/orders", list.merge(create))
+        .route(
+            "/orders/{id}",
+            get(get_one).route_layer(Action::Get.guard()),
+        )
+        .route("/admin", get(admin).route_layer(Action::Administer.guard()))
+        .route("/whoami", get(whoami))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(store)
+}
+
+/// The only route that is open to everybody.
+pub(crate) fn open_routes() -> Router {
+    Router::new().route("/healthz", get(async || "ok\n"))
+}
+
+/// Whatever is not a route. It stands behind authentication, so that strangers do not learn which paths exist.
+pub(crate) async fn unknown(headers: HeaderMap) -> Response {
+    match Wire::of(&headers) {
+        Wire::Grpc => Status::unimplemented("there is no such method").into_http(),
+        _ => Problem::NoSuchPath.into_response(),
+    }
+}
+
+#[derive(Serialize)]
+struct Orders {
+    orders: Vec<Order>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewOrder {
+    item: String,
+    quantity: u32,
+}
+
+async fn list(State(store): State<Store>) -> Json<Orders> {
+    Json(Orders {
+        orders: store.list(),
+    })
+}
+
+async fn get_one(
+    State(store): State<Store>,
+    Path(id): Path<String>,
+) -> Result<Json<Order>, Problem> {
+    let order = id.parse().ok().and_then(|id| store.get(id));
+    order.map(Json).ok_or(Problem::NoSuchOrder)
+}
+
+async fn create(
+    State(store): State<Store>,
+    principal: Principal,
+    body: Result<Json<NewOrder>, JsonRejection>,
+) -> Result<Response, Problem> {
+    let Json(NewOrder { item, quantity }) = body?;
+    let order = store.create(Draft::new(&item, quantity)?, caller(&principal))?;
+    let location = [(LOCATION, format!("/orders/{}", order.id))];
+    Ok((StatusCode::CREATED, location, Json(order)).into_response())
+}
+
+async fn admin(State(store): State<Store>) -> Json<Value> {
+    Json(json!({ "orders": store.count(), "capacity": CAPACITY }))
+}
+
+async fn whoami(principal: Principal) -> Json<Value> {
+    let kind = match principal.kind() {
+        PrincipalKind::Client => "client",
+        _ => "user",
+    };
+    Json(json!({
+        "issuer": principal.issuer(),
+        "subject": principal.subject(),
+        "client_id": principal.client_id(),
+        "kind": kind,
+        "scopes": principal.scopes().iter().collect::<Vec<_>>(),
+        "expires_at": principal.expires_at().as_secs(),
+        "token_id": principal.token_id(),
+    }))
+}
+
+/// In whose name an order is placed.
+pub(crate) fn caller(principal: &Principal) -> &str {
+    let name = principal.subject().or_else(|| principal.client_id());
+    name.unwrap_or_default()
+}
+
+/// What can go wrong behind the layers.
+#[derive(Debug)]
+enum Problem {
+    NoSuchPath,
+    NoSuchOrder,
+    Body(JsonRejection),
+    Invalid(InvalidOrder),
+    Full,
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, code, detail) = match self {
+            Self::NoSuchPath => (
+                StatusCode::NOT_FOUND,
+                "path_unknown",
+                "there is no such path".to_owned(),
+            ),
+            Self::NoSuchOrder => (
+                StatusCode::NOT_FOUND,
+                "order_unknown",
+                "there is no such order".to_owned(),
+            ),
+            Self::Body(rejection) => (rejection.status(), "body_unusable", rejection.body_text()),
+            Self::Invalid(fault) => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "order_invalid",
+                fault.to_string(),
+            ),
+            Self::Full => (StatusCode::CONFLICT, "store_full", StoreFull.to_string()),
+        };
+        let body = json!({
+            "type": "about:blank",
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "detail": detail,
+            "code": code,
+        });
+        let content_type = [(CONTENT_TYPE, "application/problem+json")];
+        (status, content_type, body.to_string()).into_response()
+    }
+}
+
+impl From<JsonRejection> for Problem {
+    fn from(rejection: JsonRejection) -> Self {
+        Self::Body(rejection)
+    }
+}
+
+impl From<InvalidOrder> for Problem {
+    fn from(fault: InvalidOrder) -> Self {
+        Self::Invalid(fault)
+    }
+}
+
+impl From<StoreFull> for Problem {
+    fn from(_: StoreFull) -> Self {
+        Self::Full
+    }
+}

@@ -1,0 +1,58 @@
+//! The running example of gateless: orders over HTTP and gRPC, on one port, behind the same layers.
+//!
+//! ```text
+//!                           ┌─ GET /healthz
+//! request ─► router ────────┤
+//!                           └─► StripIdentityHeaders ─► BearerAuth ─┬─► ScopeGuard ─► handler or gRPC method
+//!                                                                  ├─► GET /whoami
+//!                                                                  └─► fallback: 404, or UNIMPLEMENTED
+//! ```
+//!
+//! [`app`] puts it together; [`policy`] says who may do what.
+
+mod auth;
+pub mod config;
+mod grpc;
+mod http;
+pub mod policy;
+mod serve;
+pub mod store;
+
+use axum::Router;
+use gateless::bearer::BearerAuth;
+use gateless::strip::StripIdentityHeaders;
+use tower::ServiceBuilder;
+
+pub use crate::auth::bearer_auth;
+pub use crate::serve::serve;
+use crate::store::Store;
+
+/// What the build script makes of `proto/orders/v1/orders.proto`: messages, client and server.
+#[allow(
+    missing_docs,
+    unused_qualifications,
+    clippy::all,
+    clippy::use_self,
+    reason = "generated"
+)]
+pub mod proto {
+    tonic::include_proto!("orders.v1");
+}
+
+/// The whole service as one router, for a server or a test.
+///
+/// All routes but the open ones are inside the layers, and so is the fallback: what is not declared is denied.
+pub fn app(auth: BearerAuth, store: Store) -> Router {
+    let protected = http::routes(store.clone())
+        .merge(grpc::routes(store))
+        .fallback(http::unknown)
+        .layer(
+            ServiceBuilder::new()
+                .layer(StripIdentityHeaders::default())
+                .layer(auth),
+        );
+    http::open_routes().merge(protected)
+}
+
+#[cfg(test)]
+mod tests;
