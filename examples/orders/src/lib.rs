@@ -8,7 +8,8 @@
 //!                                                                  └─► fallback: 404, or UNIMPLEMENTED
 //! ```
 //!
-//! [`app`] puts it together; [`policy`] says who may do what.
+//! [`app`] puts it together; [`policy`] says who may do what. Start with `cargo run -p orders`, which brings its own
+//! issuer and prints requests to try, or let `cargo run -p orders -- --tour` try them all.
 
 mod auth;
 pub mod config;
@@ -17,6 +18,7 @@ mod http;
 pub mod policy;
 mod serve;
 pub mod store;
+pub mod tour;
 
 use axum::Router;
 use gateless::bearer::BearerAuth;

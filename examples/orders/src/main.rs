@@ -1,0 +1,139 @@
+//! Starts the orders service: `cargo run -p orders`, or `cargo run -p orders -- --tour`.
+//!
+//! Standard output has one line `listening on ADDR`, and then the guide or the tour; logs go to standard error. The
+//! exit code is 2 for settings that cannot be used, and 1 when the tour, or serving, went wrong.
+
+use std::env;
+use std::error::Error;
+use std::future::Future;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use gateless::bearer::BearerAuth;
+use gateless_testkit::TestIssuer;
+use orders::config::{Config, Mode, Trust};
+use orders::store::Store;
+use orders::tour;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+const USAGE: &str = "usage: orders [--tour]
+
+Without --tour it serves until it is told to stop. Environment: BIND, ISSUER, AUDIENCE, RUST_LOG.";
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let mode = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        [] => Mode::Serve,
+        ["--tour"] => Mode::Tour,
+        ["--help" | "-h"] => {
+            println!("{USAGE}");
+            return ExitCode::SUCCESS;
+        }
+        _ => {
+            eprintln!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    let config = match Config::read(mode, |name| env::var_os(name)) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("orders: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(mode, config).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("orders: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether all went well.
+async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
+    let Config {
+        bind,
+        trust,
+        audience,
+        log,
+    } = config;
+    tracing_subscriber::fmt()
+        .with_env_filter(log)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
+
+    let (auth, issuer) = match trust {
+        Trust::Issuer(auth) => (auth, None),
+        Trust::Embedded => {
+            let issuer = TestIssuer::serve().await?;
+            let auth = orders::bearer_auth(issuer.issuer(), &audience)?;
+            (auth, Some(issuer))
+        }
+    };
+    let listener = TcpListener::bind(bind)
+        .await
+        .map_err(|error| format!("cannot listen on {bind}: {error}"))?;
+    let address = listener.local_addr()?;
+    let store = Store::new();
+    let app = orders::app(auth.clone(), store.clone());
+
+    // Nobody may be reading any more, which is no reason to stop serving.
+    let mut out = io::stdout();
+    let announce = |out: &mut io::Stdout| writeln!(out, "listening on {address}");
+    match (mode, issuer) {
+        (Mode::Tour, Some(issuer)) => {
+            let (stop, stopped) = oneshot::channel::<()>();
+            let stopped = async {
+                let _ = stopped.await;
+            };
+            let server = tokio::spawn(orders::serve(listener, app, store, stopped));
+            auth.ready().await?;
+            announce(&mut out)?;
+            let all_right = tour::run(address, &issuer, &audience, &mut out).await?;
+            drop(stop);
+            server.await??;
+            Ok(all_right)
+        }
+        (_, issuer) => {
+            tokio::spawn(warm_up(auth));
+            let stop = stop_signal()?;
+            let _ = announce(&mut out);
+            if let Some(issuer) = &issuer {
+                let _ = tour::print_guide(address, issuer, &audience, &mut out);
+            }
+            orders::serve(listener, app, store, stop).await?;
+            Ok(true)
+        }
+    }
+}
+
+/// Fetches keys before the first request needs them. A service may start while its issuer is away.
+async fn warm_up(auth: BearerAuth) {
+    match auth.ready().await {
+        Ok(()) => tracing::info!("the issuer's keys are here"),
+        Err(error) => tracing::warn!(%error, "starting without: requests get 503 until they can"),
+    }
+}
+
+/// Done at ctrl-c, or at SIGTERM where there is such a thing.
+fn stop_signal() -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    #[cfg(unix)]
+    let mut terminate = {
+        use tokio::signal::unix::{SignalKind, signal};
+        signal(SignalKind::terminate())?
+    };
+    Ok(async move {
+        #[cfg(unix)]
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        }
+        #[cfg(not(unix))]
+        let _ = tokio::signal::ctrl_c().await;
+    })
+}

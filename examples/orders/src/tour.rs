@@ -1,0 +1,135 @@
+//! The guided tour: requests that show what the layers do, printed to be pasted or sent and judged.
+//!
+//! A step is written once; [`print_guide`] turns it into a command line, [`run`] sends it and holds the answer
+//! against what is expected.
+
+mod answer;
+mod client;
+mod guide;
+mod steps;
+
+use std::io;
+use std::io::Write;
+use std::net::SocketAddr;
+
+use gateless_testkit::TestIssuer;
+
+use self::answer::{Answer, Expected};
+use self::client::Client;
+pub use self::guide::print_guide;
+
+/// One request and the answer that it has to get.
+#[derive(Debug)]
+struct Step {
+    title: &'static str,
+    call: Call,
+    /// One bearer token for each `Authorization` field.
+    tokens: Vec<String>,
+    expected: Expected,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Call {
+    Get(&'static str),
+    /// Path and JSON body.
+    Post(&'static str, &'static str),
+    GrpcList,
+    /// Of one item.
+    GrpcCreate(&'static str),
+}
+
+/// Goes through the tour against a service at `address` that trusts `issuer` for `audience`, and prints each answer.
+///
+/// True when all of them were right.
+///
+/// # Errors
+///
+/// When `out` cannot be written to.
+pub async fn run(
+    address: SocketAddr,
+    issuer: &TestIssuer,
+    audience: &str,
+    out: &mut impl Write,
+) -> io::Result<bool> {
+    let mut tour = Tour {
+        client: Client::new(address),
+        out,
+        sent: 0,
+        right: 0,
+    };
+    for step in steps::standing(issuer, audience) {
+        tour.take(&step).await?;
+    }
+    // Signed before, sent after: this one the service knew how to verify.
+    let orphan = steps::withdrawn_key(issuer, audience);
+    let rotating = issuer.clone();
+    tokio::task::spawn_blocking(move || rotating.rotate()).await?;
+    tour.take(&steps::new_key(issuer, audience)).await?;
+    tour.take(&orphan).await?;
+
+    let Tour {
+        out, sent, right, ..
+    } = tour;
+    writeln!(out, "{right} of {sent} answers were right")?;
+    Ok(right == sent)
+}
+
+struct Tour<'o, W> {
+    client: Client,
+    out: &'o mut W,
+    sent: u32,
+    right: u32,
+}
+
+impl<W: Write> Tour<'_, W> {
+    async fn take(&mut self, step: &Step) -> io::Result<()> {
+        self.sent += 1;
+        let answer = self.client.send(step).await;
+        let verdict = answer
+            .as_ref()
+            .map_err(Clone::clone)
+            .and_then(|answer| step.expected.judge(answer));
+
+        let Self {
+            out, sent, right, ..
+        } = self;
+        writeln!(out, "{sent:2}. {}", step.title)?;
+        writeln!(out, "    {}", step.call.name())?;
+        writeln!(out, "    expected  {}", step.expected)?;
+        if let Ok(answer) = &answer {
+            writeln!(out, "    got       {}", answer.summary())?;
+            for detail in answer.details() {
+                writeln!(out, "              {detail}")?;
+            }
+        }
+        match verdict {
+            Ok(()) => {
+                *right += 1;
+                writeln!(out, "    right")?;
+            }
+            Err(why) => writeln!(out, "    WRONG     {why}")?,
+        }
+        writeln!(out)
+    }
+}
+
+impl Call {
+    fn name(self) -> String {
+        match self {
+            Self::Get(path) => format!("GET {path}"),
+            Self::Post(path, _) => format!("POST {path}"),
+            Self::GrpcList | Self::GrpcCreate(_) => format!("gRPC {}", self.path()),
+        }
+    }
+
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Get(path) | Self::Post(path, _) => path,
+            Self::GrpcList => "/orders.v1.Orders/List",
+            Self::GrpcCreate(_) => "/orders.v1.Orders/Create",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,87 @@
+//! The steps as command lines.
+
+use std::io;
+use std::io::Write;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use gateless_testkit::TestIssuer;
+
+use super::{Call, Step, steps};
+
+/// Prints the tour as lines to be pasted into a shell, with tokens that are good for an hour.
+///
+/// # Errors
+///
+/// When `out` cannot be written to.
+pub fn print_guide(
+    address: SocketAddr,
+    issuer: &TestIssuer,
+    audience: &str,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let address = reachable(address);
+    writeln!(out, "\nA guided tour. The tokens are good for an hour.\n")?;
+    for step in steps::standing(issuer, audience) {
+        writeln!(out, "# {}\n# expected: {}", step.title, step.expected)?;
+        writeln!(out, "{}", curl(&step, address))?;
+        if let Some(line) = grpcurl(&step, address) {
+            writeln!(out, "# or, where grpcurl is installed:\n{line}")?;
+        }
+        writeln!(out)?;
+    }
+    writeln!(
+        out,
+        "# all of it at once, and a rotation of the issuer's keys: cargo run -p orders -- --tour"
+    )
+}
+
+/// Where a client on this machine finds a server that listens on `address`.
+pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+/// Every value stands between single quotes: none has one in it.
+fn curl(step: &Step, address: SocketAddr) -> String {
+    let credentials = credentials(step);
+    match step.call {
+        Call::Get(path) => format!("curl -s -i 'http://{address}{path}'{credentials}"),
+        Call::Post(path, body) => format!(
+            "curl -s -i 'http://{address}{path}'{credentials} -H 'Content-Type: application/json' -d '{body}'"
+        ),
+        Call::GrpcList | Call::GrpcCreate(_) => {
+            let path = step.call.path();
+            // An empty message in its frame. It is enough: what decides here is the token.
+            format!(
+                "printf '\\0\\0\\0\\0\\0' | curl -s -i --http2-prior-knowledge 'http://{address}{path}'{credentials} \
+                 -H 'Content-Type: application/grpc' -H 'TE: trailers' --data-binary @- --output -"
+            )
+        }
+    }
+}
+
+fn grpcurl(step: &Step, address: SocketAddr) -> Option<String> {
+    let message = match step.call {
+        Call::Get(_) | Call::Post(..) => return None,
+        Call::GrpcList => "{}".to_owned(),
+        Call::GrpcCreate(item) => format!(r#"{{"item":"{item}","quantity":1}}"#),
+    };
+    let protos = concat!(env!("CARGO_MANIFEST_DIR"), "/proto");
+    let method = step.call.path().trim_start_matches('/');
+    Some(format!(
+        "grpcurl -plaintext -import-path '{protos}' -proto orders/v1/orders.proto{} -d '{message}' {address} {method}",
+        credentials(step)
+    ))
+}
+
+fn credentials(step: &Step) -> String {
+    let tokens = step.tokens.iter();
+    tokens
+        .map(|token| format!(" -H 'Authorization: Bearer {token}'"))
+        .collect()
+}

@@ -1,0 +1,132 @@
+//! What there is to see.
+
+use gateless_testkit::{TestIssuer, TokenBuilder};
+
+use super::answer::Expected;
+use super::{Call, Step};
+
+/// How long the tokens are good: long enough to read the guide at leisure.
+const LIFETIME: i64 = 3_600;
+
+const NEW_ORDER: &str = r#"{"item":"espresso machine","quantity":1}"#;
+
+/// The steps that can be taken at any time, in any order.
+pub(super) fn standing(issuer: &TestIssuer, audience: &str) -> Vec<Step> {
+    let token = |subject, scope| token(issuer, audience, subject, scope);
+    let reader = token("alice", "orders:read").mint();
+    let writer = token("bob", "orders:read orders:write").mint();
+    let expired = token("alice", "orders:read")
+        .issued_in(-600)
+        .expires_in(-300);
+    let elsewhere = token("alice", "orders:read").audience("https://billing.example.com");
+    let list = Call::Get("/orders");
+    let invalid = Expected::http(401)
+        .challenge(r#"Bearer error="invalid_token""#)
+        .body(r#""code":"token_invalid""#);
+
+    vec![
+        Step {
+            title: "no token: who is it?",
+            call: list,
+            tokens: vec![],
+            expected: Expected::http(401)
+                .challenge("Bearer")
+                .body(r#""code":"credentials_missing""#),
+        },
+        Step {
+            title: "a token that grants orders:read",
+            call: list,
+            tokens: vec![reader.clone()],
+            expected: Expected::http(200).body(r#"{"orders":["#),
+        },
+        Step {
+            title: "one that grants orders:write as well places an order",
+            call: Call::Post("/orders", NEW_ORDER),
+            tokens: vec![writer.clone()],
+            expected: Expected::http(201).body(r#""placed_by":"bob""#),
+        },
+        Step {
+            title: "a missing scope is named",
+            call: Call::Post("/orders", NEW_ORDER),
+            tokens: vec![reader.clone()],
+            expected: Expected::http(403)
+                .challenge(r#"Bearer error="insufficient_scope""#)
+                .challenge(r#"scope="orders:write""#)
+                .body(r#""missing_scopes":["orders:write"]"#),
+        },
+        Step {
+            title: "an expired token",
+            call: list,
+            tokens: vec![expired.mint()],
+            expected: invalid.clone(),
+        },
+        Step {
+            title: "a token for another service: the same answer, so that nothing is learned from it",
+            call: list,
+            tokens: vec![elsewhere.mint()],
+            expected: invalid,
+        },
+        Step {
+            title: "what the service knows about the caller",
+            call: Call::Get("/whoami"),
+            tokens: vec![reader.clone()],
+            expected: Expected::http(200).body(r#""subject":"alice""#),
+        },
+        Step {
+            title: "two Authorization fields: each hop could believe another one",
+            call: list,
+            tokens: vec![reader.clone(), writer],
+            expected: Expected::http(400)
+                .challenge(r#"Bearer error="invalid_request""#)
+                .body(r#""code":"credentials_malformed""#),
+        },
+        Step {
+            title: "the same port, the same token, over gRPC",
+            call: Call::GrpcList,
+            tokens: vec![reader.clone()],
+            expected: Expected::grpc(tonic::Code::Ok),
+        },
+        Step {
+            title: "a missing scope over gRPC",
+            call: Call::GrpcCreate("grinder"),
+            tokens: vec![reader],
+            expected: Expected::grpc(tonic::Code::PermissionDenied),
+        },
+        Step {
+            title: "no token over gRPC",
+            call: Call::GrpcList,
+            tokens: vec![],
+            expected: Expected::grpc(tonic::Code::Unauthenticated),
+        },
+    ]
+}
+
+/// To be sent once the issuer has rotated its keys, with a token minted after that.
+pub(super) fn new_key(issuer: &TestIssuer, audience: &str) -> Step {
+    Step {
+        title: "the issuer rotates its keys: a token with the new one is good at once",
+        call: Call::Get("/orders"),
+        tokens: vec![token(issuer, audience, "alice", "orders:read").mint()],
+        expected: Expected::http(200).body(r#"{"orders":["#),
+    }
+}
+
+/// To be sent once the issuer has rotated its keys, with a token minted before that.
+pub(super) fn withdrawn_key(issuer: &TestIssuer, audience: &str) -> Step {
+    Step {
+        title: "and one with the key that it withdrew is not",
+        call: Call::Get("/orders"),
+        tokens: vec![token(issuer, audience, "alice", "orders:read").mint()],
+        expected: Expected::http(401).challenge(r#"Bearer error="invalid_token""#),
+    }
+}
+
+fn token(issuer: &TestIssuer, audience: &str, subject: &str, scope: &str) -> TokenBuilder {
+    issuer
+        .token()
+        .subject(subject)
+        .client_id("orders-tour")
+        .audience(audience)
+        .scope(scope)
+        .expires_in(LIFETIME)
+}

@@ -1,0 +1,78 @@
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use super::*;
+use crate::store::Store;
+
+const AUDIENCE: &str = "https://orders.example.com";
+
+/// The service on a free port, and what stops it when it is dropped.
+async fn start(issuer: &TestIssuer) -> (SocketAddr, oneshot::Sender<()>) {
+    let auth = crate::bearer_auth(issuer.issuer(), AUDIENCE).unwrap();
+    auth.ready().await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let store = Store::new();
+    let (stop, stopped) = oneshot::channel();
+    let stopped = async {
+        let _ = stopped.await;
+    };
+    let app = crate::app(auth, store.clone());
+    tokio::spawn(crate::serve(listener, app, store, stopped));
+    (address, stop)
+}
+
+#[tokio::test]
+async fn every_answer_of_the_tour_is_right() {
+    let issuer = TestIssuer::serve().await.unwrap();
+    let (address, _stop) = start(&issuer).await;
+    let mut out = Vec::new();
+    let all_right = run(address, &issuer, AUDIENCE, &mut out).await.unwrap();
+    let out = String::from_utf8(out).unwrap();
+    assert!(all_right, "{out}");
+    assert!(out.ends_with("13 of 13 answers were right\n"), "{out}");
+}
+
+#[tokio::test]
+async fn a_wrong_answer_shows() {
+    let issuer = TestIssuer::serve().await.unwrap();
+    let (address, _stop) = start(&issuer).await;
+    let mut out = Vec::new();
+    // Tokens for an audience that the service is not.
+    let all_right = run(address, &issuer, "https://elsewhere.example.com", &mut out).await;
+    let out = String::from_utf8(out).unwrap();
+    assert!(!all_right.unwrap(), "{out}");
+    assert!(out.contains("WRONG     the status is not 200"), "{out}");
+}
+
+#[tokio::test]
+async fn the_guide_has_a_line_for_every_step() {
+    let issuer = TestIssuer::new();
+    let mut out = Vec::new();
+    let address = "0.0.0.0:8080".parse().unwrap();
+    print_guide(address, &issuer, AUDIENCE, &mut out).unwrap();
+    let out = String::from_utf8(out).unwrap();
+    let steps = steps::standing(&issuer, AUDIENCE).len();
+    assert_eq!(out.matches("curl -s -i ").count(), steps);
+    assert_eq!(out.matches("http://127.0.0.1:8080/").count(), steps);
+    assert_eq!(out.matches("\ngrpcurl ").count(), 3);
+}
+
+#[test]
+fn a_challenge_too_many_or_too_few_is_wrong() {
+    let answer = |challenge: Option<&str>| Answer::Http {
+        status: 401,
+        challenge: challenge.map(str::to_owned),
+        body: String::new(),
+    };
+    let bare = Expected::http(401).challenge("Bearer");
+    let invalid = Expected::http(401).challenge(r#"Bearer error="invalid_token""#);
+    let none = Expected::http(401);
+    let sent = r#"Bearer error="invalid_token", error_description="x""#;
+    assert!(bare.judge(&answer(Some("Bearer"))).is_ok());
+    assert!(bare.judge(&answer(Some(sent))).is_err());
+    assert!(invalid.judge(&answer(Some(sent))).is_ok());
+    assert!(invalid.judge(&answer(Some("Bearer"))).is_err());
+    assert!(invalid.judge(&answer(None)).is_err());
+    assert!(none.judge(&answer(Some(sent))).is_err());
+}
