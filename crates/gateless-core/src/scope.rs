@@ -172,12 +172,13 @@ impl ScopeSet {
     /// # Errors
     ///
     /// [`InvalidScope`] when a token holds a character outside RFC 6749 §3.3.
-    pub fn parse(text: &str) -> Result<Self, InvalidScope> {
+    pub fn parse(text: impl Into<Box<str>>) -> Result<Self, InvalidScope> {
+        let text = text.into();
         if text
             .split(' ')
             .all(|token| token.is_empty() || is_scope_token(token.as_bytes()))
         {
-            Ok(Self(text.into()))
+            Ok(Self(text))
         } else {
             Err(InvalidScope)
         }

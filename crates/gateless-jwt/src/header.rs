@@ -31,6 +31,10 @@ impl Header {
         self.key_id.as_deref()
     }
 
+    pub(crate) fn into_key_id(self) -> Option<Box<str>> {
+        self.key_id
+    }
+
     /// Whether it carries a key or a place to get one from (`jwk`, `jku`, `x5u`, `x5c`). Never used; refused unless
     /// the policy [ignores](crate::TokenPolicy::ignore_key_headers) it.
     #[must_use]
@@ -49,10 +53,9 @@ impl Header {
         if members.unsupported {
             return Err(TokenFault::HeaderUnsupported);
         }
-        let name = members.algorithm.ok_or(TokenFault::HeaderInvalid)?;
-        let algorithm = Algorithm::from_name(&name).ok_or(TokenFault::AlgorithmNotAllowed)?;
+        let algorithm = members.algorithm.ok_or(TokenFault::HeaderInvalid)?;
         Ok(Self {
-            algorithm,
+            algorithm: algorithm.ok_or(TokenFault::AlgorithmNotAllowed)?,
             key_id: members.key_id,
             media_type: members.media_type,
             carries_key: members.carries_key,
@@ -62,7 +65,8 @@ impl Header {
 
 #[derive(Default)]
 struct Members {
-    algorithm: Option<Box<str>>,
+    /// Missing, unknown, or known.
+    algorithm: Option<Option<Algorithm>>,
     key_id: Option<Box<str>>,
     media_type: Option<Box<str>>,
     carries_key: bool,
@@ -72,7 +76,10 @@ struct Members {
 impl<'de> Object<'de> for Members {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
-            "alg" => self.algorithm = Some(map.next_value::<Text<'_>>()?.into_boxed()),
+            "alg" => {
+                let Text(name) = map.next_value()?;
+                self.algorithm = Some(Algorithm::from_name(&name));
+            }
             "kid" => {
                 let Text(id) = map.next_value()?;
                 if id.is_empty() || id.len() > MAX_KEY_ID {

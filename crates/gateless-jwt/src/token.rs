@@ -72,10 +72,13 @@ impl<'t> Unverified<'t> {
     /// Past the signature: the claims are the issuer's, and are read as this policy reads them.
     fn into_facts(self, policy: &TokenPolicy) -> Result<Facts, TokenFault> {
         let Self {
-            jws, json, claims, ..
+            jws,
+            json,
+            mut claims,
+            ..
         } = self;
-        let scopes = scopes(&claims, &json, &policy.scope_claim)?;
-        let client_id = client_id(&claims, &json, policy)?;
+        let scopes = scopes(&mut claims, &json, &policy.scope_claim)?;
+        let client_id = client_id(&mut claims, &json, policy)?;
         let expires_at = claims.expires_at.ok_or(TokenFault::ClaimMissing)?;
         let audience = claims.audience.ok_or(TokenFault::ClaimMissing)?;
         if claims.says_other_use {
@@ -119,7 +122,7 @@ impl<'t> Unverified<'t> {
             authenticated_at: claims.authenticated_at,
             authentication_context: claims.authentication_context,
             actors: claims.actors.into(),
-            key_id: jws.header.key_id().map(Into::into),
+            key_id: jws.header.into_key_id(),
             claims: json,
         });
         Ok(Facts::new(principal, claims.not_before, claims.is_bound))
@@ -135,15 +138,11 @@ impl fmt::Debug for Unverified<'_> {
 }
 
 /// The scopes from the one configured claim in its one form; the others are not looked at (checklist TD-26).
-fn scopes(claims: &Claims, json: &str, claim: &ScopeClaim) -> Result<ScopeSet, TokenFault> {
-    let named;
+fn scopes(claims: &mut Claims, json: &str, claim: &ScopeClaim) -> Result<ScopeSet, TokenFault> {
     let value = match &*claim.name {
-        "scope" => claims.scope.as_ref(),
-        "scp" => claims.scp.as_ref(),
-        other => {
-            named = claims::named(json, other)?;
-            named.as_ref()
-        }
+        "scope" => claims.scope.take(),
+        "scp" => claims.scp.take(),
+        other => claims::named(json, other)?,
     };
     let scopes = match (value, claim.form) {
         (None, _) => Ok(ScopeSet::empty()),
@@ -157,7 +156,7 @@ fn scopes(claims: &Claims, json: &str, claim: &ScopeClaim) -> Result<ScopeSet, T
 }
 
 fn client_id(
-    claims: &Claims,
+    claims: &mut Claims,
     json: &str,
     policy: &TokenPolicy,
 ) -> Result<Option<Box<str>>, TokenFault> {
@@ -168,11 +167,8 @@ fn client_id(
             Some(_) => Err(TokenFault::ClaimsInvalid),
         },
         None => Ok(match policy.profile {
-            Profile::Rfc9068 => claims.client_id.clone(),
-            Profile::Lax => claims
-                .client_id
-                .clone()
-                .or_else(|| claims.authorized_party.clone()),
+            Profile::Rfc9068 => claims.client_id.take(),
+            Profile::Lax => claims.client_id.take().or(claims.authorized_party.take()),
         }),
     }
 }
