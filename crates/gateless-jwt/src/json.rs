@@ -78,7 +78,7 @@ impl<'de, T: Object<'de>> Visitor<'de> for ObjectVisitor<'_, T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut names = Names::default();
+        let mut names = Names::new();
         while let Some(Text(name)) = map.next_key()? {
             self.0.member(&name, &mut map)?;
             names.push(name);
@@ -88,10 +88,14 @@ impl<'de, T: Object<'de>> Visitor<'de> for ObjectVisitor<'_, T> {
 }
 
 /// The names of one object, to find one that appears twice.
-#[derive(Default)]
 struct Names<'de>(Vec<Cow<'de, str>>);
 
 impl<'de> Names<'de> {
+    fn new() -> Self {
+        // Few tokens have more claims: one allocation, where a list that grows takes three.
+        Self(Vec::with_capacity(16))
+    }
+
     fn push(&mut self, name: Cow<'de, str>) {
         self.0.push(name);
     }
@@ -177,7 +181,7 @@ impl<'de> Visitor<'de> for Checked {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let mut names = Names::default();
+        let mut names = Names::new();
         while let Some(Text(name)) = map.next_key()? {
             map.next_value_seed(self.deeper()?)?;
             names.push(name);
