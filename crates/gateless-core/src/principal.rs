@@ -28,6 +28,17 @@ pub enum PrincipalKind {
     Client,
 }
 
+impl PrincipalKind {
+    /// A stable name, fit for a record or a metric label: `user` or `client`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::User => "user",
+            Self::Client => "client",
+        }
+    }
+}
+
 /// One party of a delegation chain (`act`, RFC 8693 §4.1), the current actor first.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Actor {

@@ -275,6 +275,8 @@ impl TokenPolicy {
         let issuer = &*self.issuer;
         if issuer.trim().is_empty() || issuer.chars().any(|c| c.is_control() || c == ' ') {
             faults.add("issuer", "is empty, or has spaces or control characters");
+        } else if has_credentials(issuer) {
+            faults.add("issuer", "has credentials in it");
         } else if issuer.starts_with("http://") {
             if !self.allows_http_loopback {
                 faults.add("issuer", format!("{issuer} is not an https URL"));
@@ -313,6 +315,13 @@ impl TokenPolicy {
             client.is_some_and(|client| allowed.iter().any(|id| **id == *client))
         })
     }
+}
+
+/// Whether a URL has a user or password before its host. Such a URL is not repeated anywhere.
+fn has_credentials(url: &str) -> bool {
+    url.split_once("://")
+        .and_then(|(_, rest)| rest.split(['/', '?', '#']).next())
+        .is_some_and(|authority| authority.contains('@'))
 }
 
 /// Whether an `http://` address names a loopback host.
@@ -375,6 +384,17 @@ mod tests {
                 "client_claim"
             ]
         );
+    }
+
+    #[test]
+    fn an_issuer_with_credentials_is_refused_and_not_repeated() {
+        let policy = TokenPolicy::new("https://user:canary@idp.example.com", "a");
+        let error = policy.check().unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "unusable configuration: issuer has credentials in it"
+        );
+        assert!(!format!("{policy:?}").contains("canary"));
     }
 
     #[test]

@@ -26,7 +26,7 @@
 //! .build()?;
 //! let read = ScopeGuard::all(scopes!["orders:read"]);
 //! // Router::new()
-//! //     .route("/orders", get(list).layer(read))
+//! //     .route("/orders", get(list).route_layer(read))
 //! //     .layer(auth)
 //! # let _ = (auth, read);
 //! # Ok(())

@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use gateless::{Principal, PrincipalKind, Wire};
+use gateless::{Principal, Wire};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tonic::Status;
@@ -94,15 +94,11 @@ async fn admin(State(store): State<Store>) -> Json<Value> {
 }
 
 async fn whoami(principal: Principal) -> Json<Value> {
-    let kind = match principal.kind() {
-        PrincipalKind::Client => "client",
-        _ => "user",
-    };
     Json(json!({
         "issuer": principal.issuer(),
         "subject": principal.subject(),
         "client_id": principal.client_id(),
-        "kind": kind,
+        "kind": principal.kind().name(),
         "scopes": principal.scopes().iter().collect::<Vec<_>>(),
         "expires_at": principal.expires_at().as_secs(),
         "token_id": principal.token_id(),

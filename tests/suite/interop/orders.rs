@@ -65,8 +65,6 @@ impl Orders {
             .env("BIND", "127.0.0.1:0")
             .env("ISSUER", issuer)
             .env("AUDIENCE", AUDIENCE)
-            .env("RATE_LIMIT", "off")
-            .env("FAILURE_LIMIT", "off")
             .env("RUST_LOG", "error")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())

@@ -9,7 +9,7 @@
 //! use std::time::Duration;
 //!
 //! use axum::Router;
-//! use axum::routing::get;
+//! use axum::routing::{get, post};
 //! use gateless::bearer::{BearerAuth, Keys, TokenPolicy};
 //! use gateless::scope::ScopeGuard;
 //! use gateless::{ConfigError, OnOutage, Principal, scopes};
@@ -23,7 +23,7 @@
 //!     let read = ScopeGuard::all(scopes!["orders:read"]);
 //!     let write = ScopeGuard::all(scopes!["orders:write"]);
 //!     Ok(Router::new()
-//!         .route("/orders", get(list).layer(read).merge(axum::routing::post(create).layer(write)))
+//!         .route("/orders", get(list).route_layer(read).merge(post(create).route_layer(write)))
 //!         .layer(auth)
 //!         .route("/healthz", get(|| async { "ok" })))
 //! }
@@ -41,6 +41,7 @@
 //! # app().unwrap();
 //! ```
 //!
+//! `route_layer` on a method leaves `405` to methods that the path does not have; `layer` would guard those too.
 //! `Router::layer` covers the routes that were added *before* it: `/healthz` above is open.
 //!
 //! ## tonic

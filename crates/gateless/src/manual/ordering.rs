@@ -22,7 +22,7 @@
 //! # use gateless::{bearer::BearerAuth, scope::ScopeGuard, strip::StripIdentityHeaders};
 //! # fn app(auth: BearerAuth, read: ScopeGuard) -> Router {
 //! Router::new()
-//!     .route("/orders", get(|| async { "[]" }).layer(read)) // third
+//!     .route("/orders", get(|| async { "[]" }).route_layer(read)) // third
 //!     .layer(auth)                                          // second
 //!     .layer(StripIdentityHeaders::default())               // first
 //! # }

@@ -28,7 +28,18 @@ impl HttpSettings {
         timeout: Duration,
         faults: &mut ConfigError,
     ) -> Box<dyn Fetch> {
-        let issuer = self.checked_url("issuer", policy.issuer(), policy, faults);
+        // What the policy finds wrong with its issuer is told once, by the policy.
+        let is_told = policy.check().is_err_and(|error| {
+            error
+                .faults()
+                .iter()
+                .any(|fault| fault.setting() == "issuer")
+        });
+        let mut untold = ConfigError::collect();
+        let issuer = checked_url("issuer", policy.issuer(), policy, &mut untold);
+        if !is_told {
+            faults.merge(untold);
+        }
         self.build(Place::Metadata { issuer }, policy, timeout, faults)
     }
 
@@ -39,24 +50,8 @@ impl HttpSettings {
         timeout: Duration,
         faults: &mut ConfigError,
     ) -> Box<dyn Fetch> {
-        let url = self.checked_url("jwks_url", url, policy, faults);
+        let url = checked_url("jwks_url", url, policy, faults);
         self.build(Place::KeySet { url }, policy, timeout, faults)
-    }
-
-    fn checked_url(
-        &self,
-        setting: &'static str,
-        url: &str,
-        policy: &TokenPolicy,
-        faults: &mut ConfigError,
-    ) -> Option<Url> {
-        match Url::parse(url) {
-            Ok(parsed) if is_secure(&parsed, policy.is_http_loopback_allowed()) => Some(parsed),
-            _ => {
-                faults.add(setting, format!("{url} is not an https URL"));
-                None
-            }
-        }
     }
 
     fn build(
@@ -71,6 +66,10 @@ impl HttpSettings {
             .connect_timeout(timeout)
             .redirect(redirect::Policy::none())
             .user_agent(concat!("gateless/", env!("CARGO_PKG_VERSION")));
+        if place.is_plain_http() {
+            // A loopback address: a proxy that the environment names could not get there.
+            client = client.no_proxy();
+        }
         for pem in &self.root_certificates {
             // `from_pem` takes anything, and a text without a certificate would be trusted by nobody, in silence.
             match Certificate::from_pem_bundle(pem) {
@@ -98,6 +97,26 @@ impl HttpSettings {
     }
 }
 
+/// The address, when keys may be fetched from it. One with credentials in it is not repeated in the fault.
+fn checked_url(
+    setting: &'static str,
+    url: &str,
+    policy: &TokenPolicy,
+    faults: &mut ConfigError,
+) -> Option<Url> {
+    match Url::parse(url) {
+        Ok(parsed) if !parsed.username().is_empty() || parsed.password().is_some() => {
+            faults.add(setting, "has credentials in it");
+            None
+        }
+        Ok(parsed) if is_secure(&parsed, policy.is_http_loopback_allowed()) => Some(parsed),
+        _ => {
+            faults.add(setting, format!("{url} is not an https URL"));
+            None
+        }
+    }
+}
+
 /// Fetches one issuer's keys.
 #[derive(Debug)]
 struct HttpFetch {
@@ -114,6 +133,13 @@ struct HttpFetch {
 enum Place {
     Metadata { issuer: Option<Url> },
     KeySet { url: Option<Url> },
+}
+
+impl Place {
+    fn is_plain_http(&self) -> bool {
+        let (Self::Metadata { issuer: url } | Self::KeySet { url }) = self;
+        url.as_ref().is_some_and(|url| url.scheme() == "http")
+    }
 }
 
 /// What is read of an issuer's metadata (OpenID Connect Discovery §3, RFC 8414 §2).
