@@ -26,7 +26,7 @@ fn main() {
 
 fn report(case: Case, rounds: usize) {
     let mut bench = Bench::new(case);
-    let bytes = bench.samples[0].token_len();
+    let bytes = bench.samples.first().map_or(0, Sample::token_len);
     let rounds: Vec<_> = (0..rounds).map(|_| Round::run(&mut bench)).collect();
     let quartiles = |value: fn(&Round) -> f64| quartiles(rounds.iter().map(value).collect());
 
@@ -98,5 +98,5 @@ fn time<R>(samples: &[Sample], mut work: impl FnMut(&Sample) -> R) -> f64 {
 /// A quarter, half, and three quarters of the values lie below these.
 fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
     values.sort_unstable_by(f64::total_cmp);
-    [1, 2, 3].map(|quarter| values[(values.len() - 1) * quarter / 4])
+    [1, 2, 3].map(|quarter| *values.get(values.len() * quarter / 4).unwrap_or(&f64::NAN))
 }
