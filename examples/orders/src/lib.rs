@@ -56,5 +56,10 @@ pub fn app(auth: BearerAuth, store: Store) -> Router {
     http::open_routes().merge(protected)
 }
 
+/// The code of the README has to compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 #[cfg(test)]
 mod tests;
