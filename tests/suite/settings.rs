@@ -64,7 +64,6 @@ fn every_setting_that_is_wrong_is_named_at_once() {
         "lifetime",
         "cooldown",
         "timeout",
-        "issuer",
         "root_certificate",
         "issuer",
         "audience",
