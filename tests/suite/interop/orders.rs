@@ -28,12 +28,6 @@ async fn orders_serves_the_clients_of_a_real_authorization_server_and_nobody_els
         (Method::POST, "/orders", None, Outcome::NoCredentials),
         (Method::POST, "/orders", read, lacks("orders:write")),
         (Method::GET, "/admin", write, lacks("orders:admin")),
-        (
-            Method::POST,
-            "/admin/revocations",
-            read,
-            lacks("tokens:revoke"),
-        ),
         (Method::GET, "/whoami", None, Outcome::NoCredentials),
         (Method::GET, "/whoami", write, Outcome::Passes),
     ] {
