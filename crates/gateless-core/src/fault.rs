@@ -76,6 +76,8 @@ reasons! {
         IssuerUnknown = "issuer_unknown",
         /// No key of that issuer fits.
         KeyUnknown = "key_unknown",
+        /// The key was refused by whoever operates this service, whatever the issuer publishes.
+        KeyRefused = "key_refused",
         /// The signature does not verify.
         SignatureInvalid = "signature_invalid",
         /// The claims are not a strict JSON object, or a claim has the wrong type.

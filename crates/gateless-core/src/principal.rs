@@ -206,6 +206,35 @@ impl Principal {
         self.0.key_id.as_deref()
     }
 
+    /// About how much memory the principal takes, in bytes: what a cache of them counts.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        /// What an allocation costs on top of its content.
+        const OVERHEAD: usize = 16;
+        let parts = &*self.0;
+        let texts = [
+            &parts.subject,
+            &parts.client_id,
+            &parts.token_id,
+            &parts.session_id,
+            &parts.authentication_context,
+            &parts.key_id,
+        ];
+        let optional =
+            |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len() + OVERHEAD);
+        let audience = |text: &Box<str>| size_of::<Box<str>>() + text.len() + OVERHEAD;
+        let actor = |actor: &Actor| {
+            size_of::<Actor>() + actor.subject.len() + OVERHEAD + optional(&actor.issuer)
+        };
+        size_of::<PrincipalParts>()
+            + texts.into_iter().map(optional).sum::<usize>()
+            + parts.scopes.iter().map(str::len).sum::<usize>()
+            + parts.audience.iter().map(audience).sum::<usize>()
+            + parts.actors.iter().map(actor).sum::<usize>()
+            + parts.claims.len()
+            + 4 * OVERHEAD
+    }
+
     /// The claims as a type of your own, deserialised on demand.
     ///
     /// # Errors

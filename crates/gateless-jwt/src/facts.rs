@@ -4,12 +4,15 @@ use std::fmt;
 
 use gateless_core::{Principal, Timestamp, TokenFault};
 
+use crate::jwk::KeySet;
+use crate::key::Stamp;
 use crate::policy::TokenPolicy;
 
-/// The claims of a token whose signature verified. Not a decision: that takes a policy and the time.
+/// The claims of a token whose signature verified. Not a decision: that takes keys, a policy and the time.
 ///
 /// Facts stay true, so they may be kept; whether they are good enough is asked anew for every request, by
-/// [`judge`](Self::judge). A cache that stored the answer instead would let expired tokens pass.
+/// [`judge`](Self::judge). A cache that stored the answer instead would let expired tokens pass, and those of a key
+/// that the issuer has withdrawn.
 ///
 /// They were read under one [`TokenPolicy`], and are to be judged under the same: what was settled with the signature,
 /// such as profile, algorithm and where the scopes stand, is not asked again. Whoever keeps facts keys them by policy.
@@ -18,6 +21,7 @@ pub struct Facts {
     principal: Principal,
     not_before: Option<Timestamp>,
     is_bound: bool,
+    signer: Stamp,
 }
 
 impl Facts {
@@ -25,23 +29,33 @@ impl Facts {
         principal: Principal,
         not_before: Option<Timestamp>,
         is_bound: bool,
+        signer: Stamp,
     ) -> Self {
         Self {
             principal,
             not_before,
             is_bound,
+            signer,
         }
     }
 
-    /// Decides whether the token is good for `policy` at `now`. Costs no allocation.
+    /// Decides whether the token is good with `keys`, for `policy`, at `now`. Costs no allocation.
     ///
     /// `now` may be off by the policy's leeway: a token dies at `exp + leeway` and lives from `nbf − leeway` on.
     ///
     /// # Errors
     ///
-    /// The first [`TokenFault`] that was found.
-    pub fn judge(&self, policy: &TokenPolicy, now: Timestamp) -> Result<Principal, TokenFault> {
+    /// [`TokenFault::KeyUnknown`] when the key that signed the token is not among `keys`, or not the one that
+    /// [would be tried](KeySet::succeeding): only [verifying](crate::Unverified::verify) it again can tell. Otherwise
+    /// the first [`TokenFault`] that was found.
+    pub fn judge(
+        self,
+        keys: &KeySet,
+        policy: &TokenPolicy,
+        now: Timestamp,
+    ) -> Result<Principal, TokenFault> {
         let principal = &self.principal;
+        keys.vouch(principal.key_id(), self.signer)?;
         if principal.issuer() != &*policy.issuer {
             return Err(TokenFault::IssuerUnknown);
         }
@@ -58,7 +72,19 @@ impl Facts {
         if policy.forbids_delegation && !principal.actors().is_empty() {
             return Err(TokenFault::DelegationNotAllowed);
         }
-        Ok(principal.clone())
+        Ok(self.principal)
+    }
+
+    /// When the token ends, without the leeway.
+    #[must_use]
+    pub fn expires_at(&self) -> Timestamp {
+        self.principal.expires_at()
+    }
+
+    /// About how much memory the facts hold on to, in bytes. Never less than the claims take.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        size_of::<Self>() + self.principal.size()
     }
 
     fn judge_time(&self, policy: &TokenPolicy, now: Timestamp) -> Result<(), TokenFault> {

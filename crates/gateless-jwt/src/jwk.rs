@@ -6,7 +6,7 @@ use gateless_core::TokenFault;
 
 use crate::algorithm::{Algorithm, Family};
 use crate::backend::Material;
-use crate::key::Key;
+use crate::key::{Key, Stamp};
 use crate::{base64url, ed25519, roca};
 
 /// The largest document that is parsed, in bytes.
@@ -26,6 +26,7 @@ const MAX_TRIALS: usize = 4;
 pub struct KeySet {
     keys: Vec<Key>,
     skipped: Vec<SkippedKey>,
+    refused: Vec<Box<str>>,
 }
 
 /// A key of a set that is not used.
@@ -91,6 +92,7 @@ impl KeySet {
         Self {
             keys: keys.into_iter().collect(),
             skipped: Vec::new(),
+            refused: Vec::new(),
         }
     }
 
@@ -144,6 +146,35 @@ impl KeySet {
         &self.skipped
     }
 
+    /// Takes the place of `previous`: keys that were in it already are kept from there, so that it goes on vouching for
+    /// the [`Facts`](crate::Facts) that they signed. Those of all other keys are no longer vouched for.
+    #[must_use]
+    pub fn succeeding(mut self, previous: &Self) -> Self {
+        for key in &mut self.keys {
+            if let Some(same) = previous.keys.iter().find(|other| other.is_same(key)) {
+                *key = same.clone();
+            }
+        }
+        self
+    }
+
+    /// Refuses the keys with these ids, whether they are in the set or not: nothing that they signed is believed.
+    #[must_use]
+    pub fn refusing<I: Into<Box<str>>>(mut self, ids: impl IntoIterator<Item = I>) -> Self {
+        self.refused.extend(ids.into_iter().map(Into::into));
+        self
+    }
+
+    /// The key ids that are [refused](Self::refusing).
+    #[must_use]
+    pub fn refused(&self) -> &[Box<str>] {
+        &self.refused
+    }
+
+    fn refuses(&self, key_id: Option<&str>) -> bool {
+        key_id.is_some_and(|id| self.refused.iter().any(|refused| **refused == *id))
+    }
+
     fn has_ambiguous_id(&self) -> bool {
         self.keys.iter().enumerate().any(|(index, key)| {
             key.id().is_some()
@@ -161,7 +192,13 @@ impl KeySet {
         key_id: Option<&str>,
         algorithm: Algorithm,
     ) -> Result<impl Iterator<Item = &Key>, TokenFault> {
-        let is_named = move |key: &&Key| key_id.is_none() || key.id() == key_id;
+        if self.refuses(key_id) {
+            return Err(TokenFault::KeyRefused);
+        }
+        let is_named = move |key: &&Key| match key_id {
+            Some(_) => key.id() == key_id,
+            None => !self.refuses(key.id()),
+        };
         let mut named = self.keys.iter().filter(is_named).peekable();
         if named.peek().is_none() {
             return Err(TokenFault::KeyUnknown);
@@ -177,6 +214,21 @@ impl KeySet {
             });
         }
         Ok(fitting.take(MAX_TRIALS))
+    }
+
+    /// Whether a token that names `key_id`, and that the key with this stamp verified, would be verified by it again.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenFault::KeyUnknown`] when it would not, or by another key at most.
+    pub(crate) fn vouch(&self, key_id: Option<&str>, stamp: Stamp) -> Result<(), TokenFault> {
+        let key = self.keys.iter().find(|key| key.stamp() == stamp);
+        let algorithm = key.ok_or(TokenFault::KeyUnknown)?.algorithm();
+        let mut candidates = self.candidates(key_id, algorithm)?;
+        candidates
+            .any(|key| key.stamp() == stamp)
+            .then_some(())
+            .ok_or(TokenFault::KeyUnknown)
     }
 }
 

@@ -6,6 +6,7 @@ use crate::algorithm::{Algorithm, Family};
 use crate::base64url;
 use crate::header::Header;
 use crate::jwk::KeySet;
+use crate::key::{Key, Stamp};
 use crate::policy::{Profile, TokenPolicy};
 
 /// A compact JWS (RFC 7515 §7.1), whatever its payload is.
@@ -48,8 +49,8 @@ impl<'t> Jws<'t> {
         Ok((jws, payload))
     }
 
-    /// Checks the header against `policy` and the signature against `keys`.
-    pub(crate) fn verify(&self, keys: &KeySet, policy: &TokenPolicy) -> Result<(), TokenFault> {
+    /// Checks the header against `policy` and the signature against `keys`. Tells which key verified it.
+    pub(crate) fn verify(&self, keys: &KeySet, policy: &TokenPolicy) -> Result<Stamp, TokenFault> {
         self.check_header(policy)?;
         self.check_signature(keys, policy)
     }
@@ -72,17 +73,14 @@ impl<'t> Jws<'t> {
         Ok(())
     }
 
-    fn check_signature(&self, keys: &KeySet, policy: &TokenPolicy) -> Result<(), TokenFault> {
+    fn check_signature(&self, keys: &KeySet, policy: &TokenPolicy) -> Result<Stamp, TokenFault> {
         let algorithm = self.header.algorithm();
         if policy.requires_low_s && !is_low_s(algorithm, &self.signature) {
             return Err(TokenFault::SignatureInvalid);
         }
         let mut candidates = keys.candidates(self.header.key_id(), algorithm)?;
-        if candidates.any(|key| key.verify(self.signed.as_bytes(), &self.signature)) {
-            Ok(())
-        } else {
-            Err(TokenFault::SignatureInvalid)
-        }
+        let signer = candidates.find(|key| key.verify(self.signed.as_bytes(), &self.signature));
+        signer.map(Key::stamp).ok_or(TokenFault::SignatureInvalid)
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -16,6 +18,20 @@ pub struct Key {
     id: Option<Box<str>>,
     algorithm: Algorithm,
     verifier: Verifier,
+    /// `None` for secrets.
+    public: Option<Arc<[u8]>>,
+    stamp: Stamp,
+}
+
+/// Tells one key of the process from another, however often it is cloned. What a key signed remembers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stamp(u64);
+
+impl Stamp {
+    pub(crate) fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
 }
 
 /// Why a key cannot be used.
@@ -68,6 +84,8 @@ impl Key {
             id,
             algorithm,
             verifier: Verifier::new(algorithm, material)?,
+            public: material.public().map(Arc::from),
+            stamp: Stamp::new(),
         })
     }
 
@@ -75,6 +93,7 @@ impl Key {
     #[must_use]
     pub fn with_id(mut self, id: impl Into<Box<str>>) -> Self {
         self.id = Some(id.into());
+        self.stamp = Stamp::new();
         self
     }
 
@@ -88,6 +107,18 @@ impl Key {
     #[must_use]
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
+    }
+
+    pub(crate) const fn stamp(&self) -> Stamp {
+        self.stamp
+    }
+
+    /// Whether the other is this key with this id for this algorithm, read a second time. Never so for secrets.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.public.is_some()
+            && self.public == other.public
+            && self.algorithm == other.algorithm
+            && self.id == other.id
     }
 
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {

@@ -10,6 +10,7 @@ use crate::header::Header;
 use crate::json::Texts;
 use crate::jwk::KeySet;
 use crate::jws::Jws;
+use crate::key::Stamp;
 use crate::policy::{Form, Profile, ScopeClaim, TokenPolicy};
 
 /// A token that was split and parsed, and whose signature nobody has checked.
@@ -65,12 +66,12 @@ impl<'t> Unverified<'t> {
         if *self.issuer != *policy.issuer {
             return Err(TokenFault::IssuerUnknown);
         }
-        self.jws.verify(keys, policy)?;
-        self.into_facts(policy)
+        let signer = self.jws.verify(keys, policy)?;
+        self.into_facts(policy, signer)
     }
 
     /// Past the signature: the claims are the issuer's, and are read as this policy reads them.
-    fn into_facts(self, policy: &TokenPolicy) -> Result<Facts, TokenFault> {
+    fn into_facts(self, policy: &TokenPolicy, signer: Stamp) -> Result<Facts, TokenFault> {
         let Self {
             jws,
             json,
@@ -125,7 +126,8 @@ impl<'t> Unverified<'t> {
             key_id: jws.header.into_key_id(),
             claims: json,
         });
-        Ok(Facts::new(principal, claims.not_before, claims.is_bound))
+        let (not_before, is_bound) = (claims.not_before, claims.is_bound);
+        Ok(Facts::new(principal, not_before, is_bound, signer))
     }
 }
 

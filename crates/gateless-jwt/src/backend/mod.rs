@@ -56,6 +56,20 @@ impl Material<'_> {
         )
     }
 
+    /// All of a public key as bytes: two keys are the same when these are. `None` for secrets, which are not kept.
+    pub(crate) fn public(&self) -> Option<Box<[u8]>> {
+        match self {
+            Self::Rsa { modulus, exponent } => {
+                // Which of the two a byte belongs to shows in the length of the exponent, in front.
+                let length = u8::try_from(exponent.len()).ok()?;
+                Some([&[length], *exponent, *modulus].concat().into())
+            }
+            Self::Ec { point } => Some((*point).into()),
+            Self::Ed25519(point) => Some(point.as_slice().into()),
+            Self::Secret(_) => None,
+        }
+    }
+
     fn check(&self, algorithm: Algorithm) -> Result<(), KeyError> {
         if self.fits(algorithm) {
             Ok(())

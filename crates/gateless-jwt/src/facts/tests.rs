@@ -1,13 +1,25 @@
 //! Claims that are true, judged at one time or another.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use gateless_core::PrincipalKind;
 use proptest::prelude::*;
 use rstest::rstest;
+use serde_json::json;
 
 use super::*;
-use crate::testing::{AUDIENCE, ISSUER, NOW};
+use crate::testing::{AUDIENCE, ISSUER, NOW, Signer, claims, key_set};
+use crate::{Algorithm, HmacSecret, Key, Unverified};
+
+/// The one key that signs here.
+fn keys() -> &'static KeySet {
+    static KEYS: LazyLock<KeySet> = LazyLock::new(|| {
+        let secret = HmacSecret::new(b"0123456789abcdefghijklmnopqrstuv").unwrap();
+        KeySet::new([Key::hmac(Algorithm::HS256, &secret).unwrap()])
+    });
+    &KEYS
+}
 
 /// Facts with these times, in milliseconds from [`NOW`].
 fn facts(expires_at: i64, issued_at: Option<i64>, not_before: Option<i64>) -> Facts {
@@ -28,7 +40,12 @@ fn facts(expires_at: i64, issued_at: Option<i64>, not_before: Option<i64>) -> Fa
         key_id: None,
         claims: "{}".into(),
     });
-    Facts::new(principal, not_before.map(at), false)
+    Facts::new(
+        principal,
+        not_before.map(at),
+        false,
+        keys().keys()[0].stamp(),
+    )
 }
 
 fn at(millis: i64) -> Timestamp {
@@ -40,7 +57,7 @@ fn policy() -> TokenPolicy {
 }
 
 fn fault(facts: &Facts, policy: &TokenPolicy, now: i64) -> Option<TokenFault> {
-    facts.judge(policy, at(now)).err()
+    facts.clone().judge(keys(), policy, at(now)).err()
 }
 
 #[rstest]
@@ -183,7 +200,7 @@ fn only_allowed_clients_are_let_in(#[case] allowed: &[&str], #[case] expected: O
 #[test]
 fn a_token_without_a_client_is_of_no_allowed_client() {
     use crate::testing::{authenticate, claims_without, policy, signer};
-    let issuer = signer(crate::Algorithm::EdDSA);
+    let issuer = signer(Algorithm::EdDSA);
     let token = issuer.token(&claims_without("client_id"));
     let lax = policy().profile(crate::Profile::Lax);
     assert!(authenticate(&token, &issuer.keys(), &lax).is_ok());
@@ -209,7 +226,7 @@ proptest! {
         times.sort_unstable();
         let good: Vec<_> = times
             .iter()
-            .map(|now| facts.judge(&policy, at(*now)).is_ok())
+            .map(|now| facts.clone().judge(keys(), &policy, at(*now)).is_ok())
             .collect();
         let first = good.iter().position(|good| *good);
         let last = good.iter().rposition(|good| *good);
@@ -230,10 +247,125 @@ proptest! {
         let facts = facts(expires_at, Some(issued_at), not_before);
         let none = policy().leeway(Duration::ZERO);
         let some = policy().leeway(Duration::from_millis(leeway));
-        let accepted = facts.judge(&some, at(now)).is_ok();
-        if facts.judge(&none, at(now)).is_ok() {
+        let accepted = facts.clone().judge(keys(), &some, at(now)).is_ok();
+        if facts.judge(keys(), &none, at(now)).is_ok() {
             prop_assert!(accepted);
         }
         prop_assert!(!accepted || now < expires_at + i64::try_from(leeway).unwrap());
+    }
+}
+
+/// A set of some of the [`signers`], with the ids that were given to them.
+fn set_of(chosen: &[(usize, Option<&'static str>)]) -> KeySet {
+    let jwks: Vec<_> = chosen
+        .iter()
+        .map(|(signer, id)| {
+            let mut jwk = signers()[*signer].jwk();
+            jwk["kid"] = json!(id);
+            if id.is_none() {
+                jwk.as_object_mut().unwrap().remove("kid");
+            }
+            jwk
+        })
+        .collect();
+    key_set(&jwks)
+}
+
+fn signers() -> &'static [Signer; 6] {
+    static SIGNERS: LazyLock<[Signer; 6]> =
+        LazyLock::new(|| std::array::from_fn(|_| Signer::generate(Algorithm::EdDSA)));
+    &SIGNERS
+}
+
+fn token_of(signer: usize, id: Option<&str>) -> String {
+    let mut header = json!({ "alg": "EdDSA", "typ": "at+jwt" });
+    if let Some(id) = id {
+        header["kid"] = json!(id);
+    }
+    signers()[signer].sign(header.to_string(), claims().to_string())
+}
+
+fn verified(token: &str, keys: &KeySet) -> Result<Facts, TokenFault> {
+    Unverified::parse(token)?.verify(keys, &policy())
+}
+
+fn judged(facts: &Facts, keys: &KeySet) -> Result<(), TokenFault> {
+    facts.clone().judge(keys, &policy(), at(0)).map(drop)
+}
+
+#[test]
+fn te_12_facts_are_vouched_for_as_long_as_their_key_is_there() {
+    let first = set_of(&[(0, Some("a")), (1, Some("b"))]);
+    let facts = verified(&token_of(0, Some("a")), &first).unwrap();
+    assert_eq!(judged(&facts, &first), Ok(()));
+
+    let read_again = || set_of(&[(0, Some("a")), (2, Some("c"))]);
+    assert_eq!(judged(&facts, &read_again().succeeding(&first)), Ok(()));
+    // Nothing but succession makes two keys one: keys that were thrown away vouch for nothing.
+    assert_eq!(judged(&facts, &read_again()), Err(TokenFault::KeyUnknown));
+
+    for gone in [
+        set_of(&[(1, Some("b"))]),
+        set_of(&[(0, Some("b"))]),
+        set_of(&[(0, None)]),
+        set_of(&[(3, Some("a"))]),
+    ] {
+        let gone = gone.succeeding(&first);
+        assert_eq!(judged(&facts, &gone), Err(TokenFault::KeyUnknown));
+    }
+}
+
+#[test]
+fn te_13_a_refused_key_vouches_for_nothing() {
+    let keys = set_of(&[(0, Some("a")), (1, Some("b"))]);
+    let named = verified(&token_of(0, Some("a")), &keys).unwrap();
+    let unnamed = verified(&token_of(0, None), &keys).unwrap();
+    let other = verified(&token_of(1, None), &keys).unwrap();
+
+    let keys = keys.refusing(["a"]);
+    assert_eq!(keys.refused(), ["a".into()]);
+    assert_eq!(judged(&named, &keys), Err(TokenFault::KeyRefused));
+    assert_eq!(judged(&unnamed, &keys), Err(TokenFault::KeyUnknown));
+    assert_eq!(judged(&other, &keys), Ok(()));
+    let verify = |id| verified(&token_of(0, id), &keys).err();
+    assert_eq!(verify(Some("a")), Some(TokenFault::KeyRefused));
+    assert_eq!(verify(None), Some(TokenFault::SignatureInvalid));
+    // Also where the set does not have it: newer keys would not help.
+    let none = set_of(&[(1, Some("b"))]).refusing(["a"]);
+    assert_eq!(
+        verified(&token_of(0, Some("a")), &none).err(),
+        Some(TokenFault::KeyRefused)
+    );
+}
+
+fn some_keys() -> impl Strategy<Value = KeySet> {
+    let key = (
+        0_usize..6,
+        prop::option::of(prop::sample::select(&["a", "b"][..])),
+    );
+    let refused = prop::sample::subsequence(&["a", "b"][..], 0..=1);
+    (prop::collection::vec(key, 1..8), refused)
+        .prop_map(|(keys, refused)| set_of(&keys).refusing(refused))
+}
+
+proptest! {
+    /// What was verified once is decided as if it were verified again, whatever became of the keys.
+    #[test]
+    fn kept_facts_are_judged_as_new_ones_would_be(
+        before in some_keys(),
+        after in some_keys(),
+        signer in 0_usize..6,
+        id in prop::option::of(prop::sample::select(&["a", "b"][..])),
+    ) {
+        let token = token_of(signer, id);
+        let after = after.succeeding(&before);
+        if let Ok(facts) = verified(&token, &before) {
+            let anew = verified(&token, &after).and_then(|facts| judged(&facts, &after));
+            match judged(&facts, &after) {
+                // Asks for a verification, and gets it.
+                Err(TokenFault::KeyUnknown) => {}
+                kept => prop_assert_eq!(kept, anew),
+            }
+        }
     }
 }

@@ -63,5 +63,5 @@ pub(crate) fn authenticate(
 ) -> Result<Principal, TokenFault> {
     Unverified::parse(token)?
         .verify(keys, policy)?
-        .judge(policy, Timestamp::from_secs(NOW))
+        .judge(keys, policy, Timestamp::from_secs(NOW))
 }

@@ -13,8 +13,7 @@ use http::HeaderValue;
 use http::header::{CACHE_CONTROL, COOKIE};
 
 use super::extract::Sources;
-use super::keys::HeldKeys;
-use super::store::{Demand, KeyStore};
+use super::keys::{Demand, HeldKeys, KeyStore};
 use super::transport::TlsEvidence;
 use super::{BearerAuth, KeysUnavailable, OptionalBearerAuth};
 use crate::gate::{Gate, Head, Pass, Step, Verdict};
@@ -155,7 +154,7 @@ impl Authenticator {
     ) -> Result<Principal, TokenFault> {
         unverified
             .verify(keys, policy)?
-            .judge(policy, self.clock.wall())
+            .judge(keys, policy, self.clock.wall())
     }
 
     /// Judges a token again and again as newer keys come, until it is decided or no newer ones can be had.

@@ -44,9 +44,7 @@
 mod builder;
 mod decide;
 mod extract;
-mod fetch;
 mod keys;
-mod store;
 #[cfg(test)]
 mod tests;
 mod transport;

@@ -18,14 +18,14 @@ use super::fetch::{Fetch, FetchError};
 
 /// The limits of a store.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Timing {
-    pub(super) lifetime: Duration,
-    pub(super) tolerance: Duration,
-    pub(super) cooldown: Duration,
-    pub(super) timeout: Duration,
+pub(in crate::bearer) struct Timing {
+    pub(in crate::bearer) lifetime: Duration,
+    pub(in crate::bearer) tolerance: Duration,
+    pub(in crate::bearer) cooldown: Duration,
+    pub(in crate::bearer) timeout: Duration,
 }
 
-pub(super) struct KeyStore {
+pub(in crate::bearer) struct KeyStore {
     issuer: Box<str>,
     fetch: Box<dyn Fetch>,
     timing: Timing,
@@ -38,8 +38,8 @@ pub(super) struct KeyStore {
 
 /// A key set, and since when it is held.
 #[derive(Debug)]
-pub(super) struct Held {
-    pub(super) keys: KeySet,
+pub(in crate::bearer) struct Held {
+    pub(in crate::bearer) keys: KeySet,
     since: Monotonic,
 }
 
@@ -54,7 +54,7 @@ struct Progress {
 }
 
 /// What a request that lacks its key can do.
-pub(super) enum Demand {
+pub(in crate::bearer) enum Demand {
     /// A fetch is under way: wait for it.
     Wait(watch::Receiver<u64>),
     /// No fetch may begin before this has passed; the last one failed, or did not bring the key.
@@ -91,16 +91,16 @@ impl KeyStore {
         })
     }
 
-    pub(super) fn issuer(&self) -> &str {
+    pub(in crate::bearer) fn issuer(&self) -> &str {
         &self.issuer
     }
 
-    pub(super) const fn timeout(&self) -> Duration {
+    pub(in crate::bearer) const fn timeout(&self) -> Duration {
         self.timing.timeout
     }
 
     /// Puts keys in place that were fetched just now.
-    pub(super) fn hold(&self, keys: KeySet) {
+    pub(in crate::bearer) fn hold(&self, keys: KeySet) {
         self.held.store(Some(Arc::new(Held {
             keys,
             since: self.clock.monotonic(),
@@ -108,7 +108,7 @@ impl KeyStore {
     }
 
     /// The keys, when they may still be used. Sees to it that ageing ones are renewed, without waiting for that.
-    pub(super) fn usable(self: &Arc<Self>) -> Option<Guard<Option<Arc<Held>>>> {
+    pub(in crate::bearer) fn usable(self: &Arc<Self>) -> Option<Guard<Option<Arc<Held>>>> {
         let held = self.held.load();
         let now = self.clock.monotonic();
         let age = now.since(held.as_ref()?.since);
@@ -122,7 +122,7 @@ impl KeyStore {
     }
 
     /// Asks for newer keys on behalf of a request that cannot do without.
-    pub(super) fn demand(self: &Arc<Self>) -> Demand {
+    pub(in crate::bearer) fn demand(self: &Arc<Self>) -> Demand {
         let now = self.clock.monotonic();
         let receiver = self.finished.subscribe();
         let Progress {
@@ -144,7 +144,7 @@ impl KeyStore {
     }
 
     /// Fetches for the first time, so that the first requests find keys. Also starts the timer that renews them.
-    pub(super) async fn warm_up(self: &Arc<Self>) -> bool {
+    pub(in crate::bearer) async fn warm_up(self: &Arc<Self>) -> bool {
         if self.usable().is_none() {
             let mut finished = self.finished.subscribe();
             let now = self.clock.monotonic();

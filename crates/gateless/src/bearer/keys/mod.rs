@@ -1,5 +1,8 @@
 //! Where the keys of an issuer come from.
 
+mod fetch;
+mod store;
+
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,8 +11,9 @@ use std::time::Duration;
 use gateless_core::{Clock, ConfigError, OnOutage};
 use gateless_jwt::{KeySet, TokenPolicy};
 
-use super::fetch::{Fetch, FileFetch};
-use super::store::{KeyStore, Timing};
+use self::fetch::{Fetch, FileFetch};
+use self::store::Timing;
+pub(super) use self::store::{Demand, KeyStore};
 
 /// Where the keys of an issuer come from.
 ///
@@ -37,7 +41,7 @@ pub struct Keys {
     cooldown: Duration,
     timeout: Duration,
     #[cfg(feature = "jwks")]
-    http: super::fetch::HttpSettings,
+    http: fetch::HttpSettings,
 }
 
 #[derive(Clone)]
@@ -89,7 +93,7 @@ impl Keys {
             cooldown: Duration::from_secs(30),
             timeout: Duration::from_secs(5),
             #[cfg(feature = "jwks")]
-            http: super::fetch::HttpSettings::default(),
+            http: fetch::HttpSettings::default(),
         }
     }
 

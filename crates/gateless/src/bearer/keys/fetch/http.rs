@@ -16,13 +16,13 @@ const MAX_BODY: usize = 512 * 1024;
 
 /// What is set for all HTTP sources alike.
 #[derive(Clone, Debug, Default)]
-pub(in crate::bearer) struct HttpSettings {
-    pub(in crate::bearer) allowed_hosts: Vec<Box<str>>,
-    pub(in crate::bearer) root_certificates: Vec<Vec<u8>>,
+pub(in crate::bearer::keys) struct HttpSettings {
+    pub(in crate::bearer::keys) allowed_hosts: Vec<Box<str>>,
+    pub(in crate::bearer::keys) root_certificates: Vec<Vec<u8>>,
 }
 
 impl HttpSettings {
-    pub(in crate::bearer) fn discovery(
+    pub(in crate::bearer::keys) fn discovery(
         &self,
         policy: &TokenPolicy,
         timeout: Duration,
@@ -43,7 +43,7 @@ impl HttpSettings {
         self.build(Place::Metadata { issuer }, policy, timeout, faults)
     }
 
-    pub(in crate::bearer) fn jwks(
+    pub(in crate::bearer::keys) fn jwks(
         &self,
         url: &str,
         policy: &TokenPolicy,
@@ -258,7 +258,7 @@ fn authorization_server(issuer: &Url) -> Url {
 
 /// Why an answer could not be used.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::bearer) enum HttpError {
+pub(in crate::bearer::keys) enum HttpError {
     Unusable,
     TimedOut,
     Unreachable,
