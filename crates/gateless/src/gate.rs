@@ -62,8 +62,8 @@ pub trait Gate {
     fn decide(&self, head: Head<'_>) -> Step<Self::Wait>;
 
     /// What turns this stage's rejections into responses. Problem details by default.
-    fn renderer(&self) -> &Renderer {
-        Renderer::DEFAULT
+    fn renderer(&self) -> Renderer {
+        Renderer::default()
     }
 }
 
@@ -250,7 +250,7 @@ where
             }
             Step::Now(Err(rejection)) => {
                 let wire = Wire::of(request.headers());
-                State::refuse(G::NAME, self.gate.renderer(), &rejection, wire)
+                State::refuse(G::NAME, &self.gate.renderer(), &rejection, wire)
             }
             Step::Wait(wait) => {
                 // `poll_ready` prepared *this* instance, not a clone of it: the prepared one goes into the future,
@@ -263,7 +263,7 @@ where
                         prepared,
                         request,
                         stage: G::NAME,
-                        renderer: self.gate.renderer().clone(),
+                        renderer: self.gate.renderer(),
                     }),
                 }
             }
@@ -308,7 +308,9 @@ where
     S: Service<Request<ReqBody>>,
 {
     fn refuse(stage: &'static str, renderer: &Renderer, rejection: &Rejection, wire: Wire) -> Self {
+        crate::metrics::refused(stage, rejection);
         tracing::debug!(
+            name: "gateless.refused",
             stage,
             code = rejection.code(),
             reason = rejection.reason(),
@@ -329,6 +331,7 @@ fn log_misordered(stage: &'static str) {
     static LOG: Once = Once::new();
     LOG.call_once(|| {
         tracing::error!(
+            name: "gateless.misordered",
             stage,
             "a stage found no authenticated caller: no authentication layer runs before it"
         );

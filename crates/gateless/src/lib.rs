@@ -54,8 +54,11 @@ pub mod bearer;
 mod body;
 #[cfg(feature = "bearer")]
 mod clock;
+#[cfg(feature = "bearer")]
+mod digest;
 pub mod gate;
 pub mod manual;
+mod metrics;
 #[cfg(feature = "scope")]
 #[cfg_attr(docsrs, doc(cfg(feature = "scope")))]
 pub mod scope;

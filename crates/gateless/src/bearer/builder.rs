@@ -7,12 +7,16 @@ use gateless_jwt::TokenPolicy;
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE};
 
+use super::cache::TokenCache;
 use super::decide::{Authenticator, Issuer};
+use super::epoch::PolicyEpoch;
 use super::extract::{Cookie, CsrfDefence, Sources};
+use super::handle::BearerHandle;
 use super::keys::Keys;
 use super::transport::TlsEvidence;
 use super::{BearerAuth, OptionalBearerAuth};
 use crate::clock::SystemClock;
+use crate::metrics::TokenMetrics;
 
 /// Settings of [`BearerAuth`]. Only issuer, audience and keys have to be given; they are arguments of
 /// [`BearerAuth::builder`].
@@ -25,6 +29,7 @@ pub struct BearerAuthBuilder {
     strips_credentials: bool,
     clock: Arc<dyn Clock>,
     renderer: Renderer,
+    token_cache: Option<TokenCache>,
 }
 
 impl BearerAuthBuilder {
@@ -39,6 +44,7 @@ impl BearerAuthBuilder {
             strips_credentials: false,
             clock: Arc::new(SystemClock::new()),
             renderer: Renderer::default(),
+            token_cache: Some(TokenCache::new()),
         }
     }
 
@@ -104,13 +110,27 @@ impl BearerAuthBuilder {
         self
     }
 
+    /// How much verified tokens are remembered. [`TokenCache::new`] by default.
+    pub const fn token_cache(mut self, cache: TokenCache) -> Self {
+        self.token_cache = Some(cache);
+        self
+    }
+
+    /// Checks each signature each time.
+    pub const fn without_token_cache(mut self) -> Self {
+        self.token_cache = None;
+        self
+    }
+
     /// Checks all settings and makes the layer. Nothing is fetched yet; a file with keys is read.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] with every setting that cannot be used.
     pub fn build(self) -> Result<BearerAuth, ConfigError> {
-        self.authenticator().map(Arc::new).map(BearerAuth)
+        self.authenticator(None)
+            .map(BearerHandle::new)
+            .map(BearerAuth)
     }
 
     /// The same for a layer that lets requests without credentials through.
@@ -119,10 +139,17 @@ impl BearerAuthBuilder {
     ///
     /// [`ConfigError`] with every setting that cannot be used.
     pub fn build_optional(self) -> Result<OptionalBearerAuth, ConfigError> {
-        self.authenticator().map(Arc::new).map(OptionalBearerAuth)
+        self.authenticator(None)
+            .map(BearerHandle::new)
+            .map(OptionalBearerAuth)
     }
 
-    fn authenticator(self) -> Result<Authenticator, ConfigError> {
+    /// Checks everything. What `previous` holds already is taken over where its settings are the same: nobody should
+    /// lose good keys because of a reload.
+    pub(super) fn authenticator(
+        self,
+        previous: Option<&Authenticator>,
+    ) -> Result<Authenticator, ConfigError> {
         let Self {
             issuers,
             sources,
@@ -130,6 +157,7 @@ impl BearerAuthBuilder {
             strips_credentials,
             clock,
             renderer,
+            token_cache,
         } = self;
         let mut faults = ConfigError::collect();
         check_sources(&sources, &mut faults);
@@ -150,19 +178,46 @@ impl BearerAuthBuilder {
             if let Err(error) = policy.check() {
                 faults.merge(error);
             }
+            if let Some(same) = previous.and_then(|previous| previous.with_keys(&policy, &keys)) {
+                built.push(Issuer {
+                    policy,
+                    source: keys,
+                    keys: same,
+                });
+                continue;
+            }
             match keys.build(&policy, Arc::clone(&clock)) {
-                Ok(keys) => built.push(Issuer { policy, keys }),
+                Ok(store) => built.push(Issuer {
+                    policy,
+                    source: keys,
+                    keys: Arc::new(store),
+                }),
                 Err(error) => faults.merge(error),
             }
         }
+        let held = previous.and_then(|previous| previous.tokens.as_ref());
+        let tokens = match (token_cache, held) {
+            (None, _) => None,
+            (Some(settings), Some(held)) if held.settings() == settings => Some(Arc::clone(held)),
+            (Some(settings), _) => match settings.build() {
+                Ok(tokens) => Some(Arc::new(tokens)),
+                Err(error) => {
+                    faults.merge(error);
+                    None
+                }
+            },
+        };
         faults.into_result()?;
         Ok(Authenticator {
+            epoch: PolicyEpoch::next(),
             issuers: built.into(),
             sources,
             tls,
             strips_credentials,
             clock,
             renderer,
+            tokens,
+            metrics: TokenMetrics::new(),
         })
     }
 }

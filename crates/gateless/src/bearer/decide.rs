@@ -1,5 +1,6 @@
 //! The decision: who is it?
 
+use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -8,35 +9,47 @@ use std::time::Duration;
 use gateless_core::{
     AccessToken, Clock, Dependency, PresentationFault, Principal, Rejection, Renderer, TokenFault,
 };
-use gateless_jwt::{KeySet, TokenPolicy, Unverified};
+use gateless_jwt::{TokenPolicy, Unverified};
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, COOKIE};
 
+use super::cache::{Finding, Known, Recalled, TokenKey, Tokens};
+use super::epoch::PolicyEpoch;
 use super::extract::Sources;
-use super::keys::{Demand, HeldKeys, KeyStore};
+use super::keys::{Demand, KeyStore, Keys, Standing};
 use super::transport::TlsEvidence;
 use super::{BearerAuth, KeysUnavailable, OptionalBearerAuth};
 use crate::gate::{Gate, Head, Pass, Step, Verdict};
+use crate::metrics::{Found, TokenMetrics};
 
 /// A decision that waits for keys. Boxed: next to a fetch over the network that is nothing.
 type WaitForKeys = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
-/// Everything that is decided with. Shared by all clones of a layer, and never changed.
-#[derive(Debug)]
+/// Everything that is decided with: one configuration. Shared by all clones of a layer, and never changed.
 pub(super) struct Authenticator {
+    pub(super) epoch: PolicyEpoch,
     pub(super) issuers: Box<[Issuer]>,
     pub(super) sources: Sources,
     pub(super) tls: Option<TlsEvidence>,
     pub(super) strips_credentials: bool,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) renderer: Renderer,
+    pub(super) tokens: Option<Arc<Tokens>>,
+    pub(super) metrics: TokenMetrics,
 }
 
 /// One trusted issuer: what its tokens have to satisfy, and its keys.
 #[derive(Debug)]
 pub(super) struct Issuer {
     pub(super) policy: TokenPolicy,
-    pub(super) keys: HeldKeys,
+    pub(super) source: Keys,
+    pub(super) keys: Arc<KeyStore>,
+}
+
+/// Where a token is remembered.
+struct Memory<'a> {
+    tokens: &'a Tokens,
+    key: TokenKey,
 }
 
 /// How far a token came with the keys at hand.
@@ -53,11 +66,13 @@ impl Gate for BearerAuth {
     type Wait = WaitForKeys;
 
     fn decide(&self, head: Head<'_>) -> Step<WaitForKeys> {
-        Authenticator::decide(&self.0, head, Err(Rejection::CredentialsMissing))
+        self.0
+            .current()
+            .decide(head, Err(Rejection::CredentialsMissing))
     }
 
-    fn renderer(&self) -> &Renderer {
-        &self.0.renderer
+    fn renderer(&self) -> Renderer {
+        self.0.current().renderer.clone()
     }
 }
 
@@ -66,16 +81,28 @@ impl Gate for OptionalBearerAuth {
     type Wait = WaitForKeys;
 
     fn decide(&self, head: Head<'_>) -> Step<WaitForKeys> {
-        Authenticator::decide(&self.0, head, Ok(Pass::anonymous()))
+        self.0.current().decide(head, Ok(Pass::anonymous()))
     }
 
-    fn renderer(&self) -> &Renderer {
-        &self.0.renderer
+    fn renderer(&self) -> Renderer {
+        self.0.current().renderer.clone()
     }
 }
 
 impl Authenticator {
-    fn decide(self: &Arc<Self>, head: Head<'_>, without: Verdict) -> Step<WaitForKeys> {
+    /// The store of an issuer whose keys come from the same place under the same settings.
+    pub(super) fn with_keys(&self, policy: &TokenPolicy, source: &Keys) -> Option<Arc<KeyStore>> {
+        let is_same = |issuer: &&Issuer| {
+            issuer.policy.issuer() == policy.issuer()
+                && issuer.policy.allowed_algorithms() == policy.allowed_algorithms()
+                && issuer.policy.is_http_loopback_allowed() == policy.is_http_loopback_allowed()
+                && issuer.source == *source
+        };
+        let issuer = self.issuers.iter().find(is_same)?;
+        Some(Arc::clone(&issuer.keys))
+    }
+
+    pub(super) fn decide(self: &Arc<Self>, head: Head<'_>, without: Verdict) -> Step<WaitForKeys> {
         let token = match self.sources.find(head) {
             Ok(Some(token)) => token,
             Ok(None) => return Step::Now(without),
@@ -119,42 +146,99 @@ impl Authenticator {
         pass
     }
 
-    /// Judges a token with the keys at hand.
+    /// Judges a token with the keys at hand, and with what is known of it.
     fn attempt(&self, token: &str) -> Attempt<'_> {
-        let unverified = match Unverified::parse(token) {
-            Ok(unverified) => unverified,
-            Err(fault) => return Attempt::Decided(Err(fault)),
+        let memory = self.tokens.as_deref().map(|tokens| Memory {
+            tokens,
+            key: tokens.key(self.epoch, token),
+        });
+        memory
+            .as_ref()
+            .and_then(|memory| self.recall(memory))
+            .unwrap_or_else(|| self.verify(token, memory))
+    }
+
+    /// Judges a token by what was found out about it before; `None` when it has to be verified.
+    fn recall(&self, memory: &Memory<'_>) -> Option<Attempt<'_>> {
+        let Recalled { known, was_good } = memory.tokens.recall(&memory.key, &*self.clock)?;
+        let issuer = self.issuers.get(known.issuer)?;
+        let (held, standing) = issuer.keys.usable();
+        if standing == Standing::Missing {
+            return Some(Attempt::LacksKeys(&issuer.keys));
+        }
+        let decided = match known.finding {
+            Finding::Facts(facts) => facts.judge(&held.keys, &issuer.policy, self.clock.wall()),
+            Finding::Fault { fault, version } if version == held.version => Err(fault),
+            Finding::Fault { .. } => return None,
         };
-        // The only use of a claim before the signature: to pick one of the issuers that are configured.
-        let mut issuers = self.issuers.iter();
-        let Some(issuer) = issuers.find(|issuer| issuer.policy.issuer() == unverified.issuer())
-        else {
-            return Attempt::Decided(Err(TokenFault::IssuerUnknown));
-        };
-        match &issuer.keys {
-            HeldKeys::Fixed(keys) => Attempt::Decided(self.judge(unverified, keys, &issuer.policy)),
-            HeldKeys::Fetched(store) => {
-                let held = store.usable();
-                let Some(held) = held.as_ref().and_then(|held| held.as_ref()) else {
-                    return Attempt::LacksKeys(store);
-                };
-                match self.judge(unverified, &held.keys, &issuer.policy) {
-                    Err(TokenFault::KeyUnknown) => Attempt::LacksKey(store),
-                    decided => Attempt::Decided(decided),
+        match decided {
+            Ok(_) => self.metrics.found(Found::Cached),
+            // Signed by a key that is gone. There may be another that verifies it.
+            Err(TokenFault::KeyUnknown) => return None,
+            Err(_) => {
+                self.metrics.found(Found::KnownBad);
+                if was_good {
+                    memory.tokens.forget(&memory.key);
                 }
             }
         }
+        Some(Attempt::Decided(decided))
     }
 
-    fn judge(
-        &self,
-        unverified: Unverified<'_>,
-        keys: &KeySet,
-        policy: &TokenPolicy,
-    ) -> Result<Principal, TokenFault> {
-        unverified
-            .verify(keys, policy)?
-            .judge(keys, policy, self.clock.wall())
+    fn verify(&self, token: &str, memory: Option<Memory<'_>>) -> Attempt<'_> {
+        let unverified = match Unverified::parse(token) {
+            Ok(unverified) => unverified,
+            Err(fault) => return self.refused(fault),
+        };
+        // The only use of a claim before the signature: to pick one of the issuers that are configured.
+        let mut issuers = self.issuers.iter().enumerate();
+        let Some((index, issuer)) =
+            issuers.find(|(_, issuer)| issuer.policy.issuer() == unverified.issuer())
+        else {
+            return self.refused(TokenFault::IssuerUnknown);
+        };
+        let (held, standing) = issuer.keys.usable();
+        if standing == Standing::Missing {
+            return Attempt::LacksKeys(&issuer.keys);
+        }
+        let finding = match unverified.verify(&held.keys, &issuer.policy) {
+            Ok(facts) => Finding::Facts(facts),
+            Err(TokenFault::KeyUnknown) => return Attempt::LacksKey(&issuer.keys),
+            Err(fault) => Finding::Fault {
+                fault,
+                version: held.version,
+            },
+        };
+        let decided = match &finding {
+            Finding::Facts(facts) => {
+                facts
+                    .clone()
+                    .judge(&held.keys, &issuer.policy, self.clock.wall())
+            }
+            Finding::Fault { fault, .. } => Err(*fault),
+        };
+        self.metrics.found(match decided {
+            Ok(_) => Found::Verified,
+            Err(_) => Found::Refused,
+        });
+        if let Some(Memory { tokens, key }) = memory {
+            let known = Known {
+                issuer: index,
+                finding,
+            };
+            match decided {
+                Ok(_) => tokens.remember_good(key, known),
+                Err(_) => tokens.remember_bad(key, known, self.clock.monotonic()),
+            }
+            self.metrics.remembered(tokens.len());
+        }
+        Attempt::Decided(decided)
+    }
+
+    /// Refused before anything about it could be found out that is worth remembering.
+    fn refused(&self, fault: TokenFault) -> Attempt<'_> {
+        self.metrics.found(Found::Refused);
+        Attempt::Decided(Err(fault))
     }
 
     /// Judges a token again and again as newer keys come, until it is decided or no newer ones can be had.
@@ -191,13 +275,15 @@ impl Authenticator {
         }
     }
 
-    pub(super) async fn ready(&self) -> Result<(), KeysUnavailable> {
+    /// Waits for the keys of those issuers whose store is `wanted`.
+    pub(super) async fn ready(
+        &self,
+        wanted: impl Fn(&Arc<KeyStore>) -> bool,
+    ) -> Result<(), KeysUnavailable> {
         let mut issuers = Vec::new();
-        for issuer in &self.issuers {
-            if let HeldKeys::Fetched(store) = &issuer.keys
-                && !store.warm_up().await
-            {
-                issuers.push(store.issuer().to_owned());
+        for issuer in self.issuers.iter().filter(|issuer| wanted(&issuer.keys)) {
+            if !issuer.keys.warm_up().await {
+                issuers.push(issuer.keys.issuer().to_owned());
             }
         }
         if issuers.is_empty() {
@@ -213,5 +299,18 @@ fn unavailable(retry_after: Duration) -> Rejection {
     Rejection::DependencyUnavailable {
         dependency: Dependency::Keys,
         retry_after,
+    }
+}
+
+impl fmt::Debug for Authenticator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authenticator")
+            .field("epoch", &self.epoch)
+            .field("issuers", &self.issuers)
+            .field("sources", &self.sources)
+            .field("tls", &self.tls)
+            .field("strips_credentials", &self.strips_credentials)
+            .field("token_cache", &self.tokens.as_deref().map(Tokens::settings))
+            .finish_non_exhaustive()
     }
 }

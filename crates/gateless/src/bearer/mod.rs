@@ -42,15 +42,17 @@
 //! [RFC 9068]: https://www.rfc-editor.org/rfc/rfc9068
 
 mod builder;
+mod cache;
 mod decide;
+mod epoch;
 mod extract;
+mod handle;
 mod keys;
 #[cfg(test)]
 mod tests;
 mod transport;
 
 use std::fmt;
-use std::sync::Arc;
 
 pub use gateless_jwt::{
     Algorithm, HmacSecret, Key, KeyError, KeySet, KeySetError, Profile, ScopeClaim, SkipReason,
@@ -59,9 +61,11 @@ pub use gateless_jwt::{
 use tower_layer::Layer;
 
 pub use self::builder::BearerAuthBuilder;
-use self::decide::Authenticator;
+pub use self::cache::TokenCache;
+pub use self::epoch::PolicyEpoch;
 pub use self::extract::CsrfDefence;
-pub use self::keys::Keys;
+pub use self::handle::{BearerHandle, KeysUnavailable, ReloadError};
+pub use self::keys::{KeyState, KeyStatus, Keys};
 pub use self::transport::{SecureTransport, TlsEvidence};
 use crate::gate::Gated;
 
@@ -69,7 +73,7 @@ use crate::gate::Gated;
 ///
 /// Cloning it, and mounting it in several places, shares the keys.
 #[derive(Clone)]
-pub struct BearerAuth(Arc<Authenticator>);
+pub struct BearerAuth(BearerHandle);
 
 /// A layer that authenticates requests which carry credentials, and lets those without any through as
 /// [`Anonymous`](crate::Anonymous).
@@ -77,7 +81,7 @@ pub struct BearerAuth(Arc<Authenticator>);
 /// A type of its own, so that a route cannot become optional by a setting. Credentials that are there have to be
 /// good: a bad token is refused, never ignored. Take `Option<Principal>` in handlers behind it.
 #[derive(Clone)]
-pub struct OptionalBearerAuth(Arc<Authenticator>);
+pub struct OptionalBearerAuth(BearerHandle);
 
 impl BearerAuth {
     /// Accepts tokens of the issuer in `policy` that its `keys` verify.
@@ -85,9 +89,13 @@ impl BearerAuth {
         BearerAuthBuilder::new(policy, keys)
     }
 
-    /// Waits until the keys of every issuer were fetched once, so that the first requests need not.
-    ///
-    /// Serving works without it: a service may start while its issuer is away.
+    /// What can be asked of this layer and its clones, and done to them, while they serve.
+    #[must_use]
+    pub const fn handle(&self) -> &BearerHandle {
+        &self.0
+    }
+
+    /// See [`BearerHandle::ready`].
     ///
     /// # Errors
     ///
@@ -98,7 +106,13 @@ impl BearerAuth {
 }
 
 impl OptionalBearerAuth {
-    /// See [`BearerAuth::ready`].
+    /// What can be asked of this layer and its clones, and done to them, while they serve.
+    #[must_use]
+    pub const fn handle(&self) -> &BearerHandle {
+        &self.0
+    }
+
+    /// See [`BearerHandle::ready`].
     ///
     /// # Errors
     ///
@@ -107,28 +121,6 @@ impl OptionalBearerAuth {
         self.0.ready().await
     }
 }
-
-/// The issuers whose keys could not be fetched.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct KeysUnavailable {
-    issuers: Vec<String>,
-}
-
-impl KeysUnavailable {
-    /// The issuers, as configured.
-    #[must_use]
-    pub fn issuers(&self) -> &[String] {
-        &self.issuers
-    }
-}
-
-impl fmt::Display for KeysUnavailable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the keys of {} cannot be had", self.issuers.join(", "))
-    }
-}
-
-impl std::error::Error for KeysUnavailable {}
 
 impl<S> Layer<S> for BearerAuth {
     type Service = Gated<S, Self>;

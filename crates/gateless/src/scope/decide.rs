@@ -19,7 +19,7 @@ impl Gate for ScopeGuard {
         Step::Now(verdict)
     }
 
-    fn renderer(&self) -> &Renderer {
-        &self.renderer
+    fn renderer(&self) -> Renderer {
+        self.renderer.clone()
     }
 }

@@ -1,6 +1,8 @@
 //! Where the keys of an issuer come from.
 
 mod fetch;
+mod schedule;
+mod status;
 mod store;
 
 use std::fmt;
@@ -11,8 +13,9 @@ use std::time::Duration;
 use gateless_core::{Clock, ConfigError, OnOutage};
 use gateless_jwt::{KeySet, TokenPolicy};
 
-use self::fetch::{Fetch, FileFetch};
-use self::store::Timing;
+use self::fetch::{Document, Fetch, FileFetch};
+pub(super) use self::schedule::{Standing, Timing};
+pub use self::status::{KeyState, KeyStatus};
 pub(super) use self::store::{Demand, KeyStore};
 
 /// Where the keys of an issuer come from.
@@ -32,7 +35,7 @@ pub(super) use self::store::{Demand, KeyStore};
 /// # let _ = discovered;
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 #[must_use]
 pub struct Keys {
     source: Source,
@@ -97,8 +100,9 @@ impl Keys {
         }
     }
 
-    /// How long fetched keys are good. They are renewed in the background after four fifths of it. 10 minutes by
-    /// default: after that at the latest a key that the issuer withdrew is gone.
+    /// How long fetched keys are good. They are renewed in the background after seven to eight tenths of it, or sooner
+    /// where the issuer's `Cache-Control` asks for that. 10 minutes by default: after that at the latest a key that the
+    /// issuer withdrew is gone.
     pub const fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
@@ -125,6 +129,21 @@ impl Keys {
         self
     }
 
+    /// Lets the issuer be at a private or loopback address: `10.0.0.0/8`, `172.16.0.0/12`, `192.168.0.0/16`,
+    /// `100.64.0.0/10`, `fc00::/7`, `127.0.0.0/8`, `::1`.
+    ///
+    /// Off by default, so that nobody who gets at the metadata or the name service of an issuer can have a service
+    /// ask around in its own network. Set it for an issuer inside of that network. What a name resolves to is checked
+    /// before it is connected to. Link-local addresses, where clouds keep the secrets of machines, are never reached.
+    ///
+    /// A proxy that the environment names (`HTTPS_PROXY`) is under the same rule.
+    #[cfg(feature = "jwks")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
+    pub const fn allow_private_addresses(mut self) -> Self {
+        self.http.allows_private = true;
+        self
+    }
+
     /// Trusts this certificate authority (PEM) in addition to those of the platform.
     #[cfg(feature = "jwks")]
     #[cfg_attr(docsrs, doc(cfg(feature = "jwks")))]
@@ -135,10 +154,10 @@ impl Keys {
 
     /// Checks the settings and makes what holds the keys while serving.
     pub(super) fn build(
-        self,
+        &self,
         policy: &TokenPolicy,
         clock: Arc<dyn Clock>,
-    ) -> Result<HeldKeys, ConfigError> {
+    ) -> Result<KeyStore, ConfigError> {
         let mut faults = ConfigError::collect();
         if self.lifetime.is_zero() {
             faults.add("lifetime", "is zero: no key would ever be good");
@@ -152,6 +171,12 @@ impl Keys {
         if self.timeout.is_zero() || self.timeout > Duration::from_secs(60) {
             faults.add("timeout", "is not between 0 and 60 s");
         }
+        let timing = Timing {
+            lifetime: self.lifetime,
+            on_outage: self.on_outage,
+            cooldown: self.cooldown,
+            timeout: self.timeout,
+        };
         let mut initial = None;
         let fetch: Box<dyn Fetch> = match &self.source {
             Source::Fixed(keys) => {
@@ -167,7 +192,8 @@ impl Keys {
                     faults.add("keys", "are none: every token would be refused");
                 }
                 faults.into_result()?;
-                return Ok(HeldKeys::Fixed(Arc::clone(keys)));
+                let keys = KeySet::clone(keys);
+                return Ok(KeyStore::fixed(policy.issuer(), timing, keys, clock));
             }
             Source::File(path) => {
                 let fetch = FileFetch::new(path.clone(), policy.allowed_algorithms());
@@ -183,17 +209,25 @@ impl Keys {
             Source::JwksUrl(url) => self.http.jwks(url, policy, self.timeout, &mut faults),
         };
         faults.into_result()?;
-        let timing = Timing {
-            lifetime: self.lifetime,
-            tolerance: self.on_outage.tolerance(),
-            cooldown: self.cooldown,
-            timeout: self.timeout,
-        };
-        let store = KeyStore::new(policy.issuer().into(), fetch, timing, clock);
+        let store = KeyStore::fetched(policy.issuer(), fetch, timing, clock);
         if let Some(keys) = initial {
-            store.hold(keys);
+            store.hold(Document::new(keys));
         }
-        Ok(HeldKeys::Fetched(store))
+        Ok(store)
+    }
+}
+
+impl PartialEq for Source {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Fixed(keys), Self::Fixed(others)) => Arc::ptr_eq(keys, others),
+            (Self::File(path), Self::File(other)) => path == other,
+            #[cfg(feature = "jwks")]
+            (Self::Discovery, Self::Discovery) => true,
+            #[cfg(feature = "jwks")]
+            (Self::JwksUrl(url), Self::JwksUrl(other)) => url == other,
+            _ => false,
+        }
     }
 }
 
@@ -208,11 +242,4 @@ impl fmt::Debug for Source {
             Self::JwksUrl(url) => write!(f, "JwksUrl({url})"),
         }
     }
-}
-
-/// The keys of one issuer while serving.
-#[derive(Clone, Debug)]
-pub(super) enum HeldKeys {
-    Fixed(Arc<KeySet>),
-    Fetched(Arc<KeyStore>),
 }

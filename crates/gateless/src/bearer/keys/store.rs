@@ -3,53 +3,62 @@
 //! Requests read a snapshot and never wait behind a fetch when their key is in it. Fetches run in tasks of their own,
 //! one at a time, so that no caller who goes away takes one down for the others.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::mem;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use arc_swap::{ArcSwapOption, Guard};
+use arc_swap::{ArcSwap, Guard};
 use gateless_core::{Clock, Monotonic};
 use gateless_jwt::{KeySet, SkippedKey};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
-use super::fetch::{Fetch, FetchError};
-
-/// The limits of a store.
-#[derive(Clone, Copy, Debug)]
-pub(in crate::bearer) struct Timing {
-    pub(in crate::bearer) lifetime: Duration,
-    pub(in crate::bearer) tolerance: Duration,
-    pub(in crate::bearer) cooldown: Duration,
-    pub(in crate::bearer) timeout: Duration,
-}
+use super::fetch::{Document, Fetch, FetchError, Fetched, Validator};
+use super::schedule::{Standing, Timing};
+use super::status::KeyStatus;
+use crate::metrics::KeyMetrics;
 
 pub(in crate::bearer) struct KeyStore {
     issuer: Box<str>,
-    fetch: Box<dyn Fetch>,
+    /// `None` for keys that never change.
+    source: Option<Box<dyn Fetch>>,
     timing: Timing,
     clock: Arc<dyn Clock>,
-    held: ArcSwapOption<Held>,
+    held: ArcSwap<Held>,
     progress: Mutex<Progress>,
     /// Counts finished fetches.
     finished: watch::Sender<u64>,
+    metrics: KeyMetrics,
 }
 
-/// A key set, and since when it is held.
-#[derive(Debug)]
+/// The keys that requests are judged with.
+#[derive(Debug, Default)]
 pub(in crate::bearer) struct Held {
     pub(in crate::bearer) keys: KeySet,
-    since: Monotonic,
+    /// Changes with every set.
+    pub(in crate::bearer) version: u64,
+    /// Since when they are held; `None` when there are none.
+    since: Option<Monotonic>,
+    renew_after: Duration,
+    validator: Option<Validator>,
 }
 
 /// What fetches are doing. All decisions on them are taken under its lock, which is never held over an await.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 struct Progress {
-    is_fetching: bool,
+    /// Numbers the fetches.
+    begun: u64,
+    /// The fetch under way. What one with another number brings comes too late.
+    fetching: Option<u64>,
     last_begun: Option<Monotonic>,
     last_forced: Option<Monotonic>,
-    last_failed: bool,
+    /// What went wrong with the last fetch.
+    failure: Option<Box<str>>,
+    /// Key ids that are refused whatever the issuer publishes.
+    refused: BTreeSet<Box<str>>,
     has_timer: bool,
 }
 
@@ -65,7 +74,7 @@ pub(in crate::bearer) enum Demand {
 }
 
 /// Why somebody wants new keys.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
     /// A token names a key that is not there, or there are none at all. At most once per cooldown.
     Forced,
@@ -74,21 +83,39 @@ enum Cause {
 }
 
 impl KeyStore {
-    pub(super) fn new(
-        issuer: Box<str>,
-        fetch: Box<dyn Fetch>,
+    /// Keys that never change.
+    pub(super) fn fixed(issuer: &str, timing: Timing, keys: KeySet, clock: Arc<dyn Clock>) -> Self {
+        let store = Self::new(issuer, None, timing, clock);
+        store.hold(Document::new(keys));
+        store
+    }
+
+    /// Keys that `source` delivers.
+    pub(super) fn fetched(
+        issuer: &str,
+        source: Box<dyn Fetch>,
         timing: Timing,
         clock: Arc<dyn Clock>,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            issuer,
-            fetch,
+    ) -> Self {
+        Self::new(issuer, Some(source), timing, clock)
+    }
+
+    fn new(
+        issuer: &str,
+        source: Option<Box<dyn Fetch>>,
+        timing: Timing,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            issuer: issuer.into(),
+            source,
             timing,
             clock,
-            held: ArcSwapOption::empty(),
+            held: ArcSwap::default(),
             progress: Mutex::default(),
             finished: watch::Sender::new(0),
-        })
+            metrics: KeyMetrics::new(issuer),
+        }
     }
 
     pub(in crate::bearer) fn issuer(&self) -> &str {
@@ -100,76 +127,124 @@ impl KeyStore {
     }
 
     /// Puts keys in place that were fetched just now.
-    pub(in crate::bearer) fn hold(&self, keys: KeySet) {
-        self.held.store(Some(Arc::new(Held {
-            keys,
-            since: self.clock.monotonic(),
-        })));
+    pub(super) fn hold(&self, document: Document) {
+        self.replace(&self.progress(), Fetched::New(document));
     }
 
-    /// The keys, when they may still be used. Sees to it that ageing ones are renewed, without waiting for that.
-    pub(in crate::bearer) fn usable(self: &Arc<Self>) -> Option<Guard<Option<Arc<Held>>>> {
+    /// The keys, and whether they may be used. Sees to it that ageing ones are renewed, without waiting for that.
+    pub(in crate::bearer) fn usable(self: &Arc<Self>) -> (Guard<Arc<Held>>, Standing) {
         let held = self.held.load();
+        let Some(since) = held.since else {
+            return (held, Standing::Missing);
+        };
+        if self.source.is_none() {
+            return (held, Standing::Fresh);
+        }
         let now = self.clock.monotonic();
-        let age = now.since(held.as_ref()?.since);
-        if age >= self.timing.lifetime / 5 * 4
+        let age = now.since(since);
+        if age >= held.renew_after
             && let Ok(progress) = self.progress.try_lock()
         {
             // Whoever holds the lock is about to begin a fetch: a request never waits for that.
             self.begin(progress, Cause::Renewal, now);
         }
-        (age < self.timing.lifetime.saturating_add(self.timing.tolerance)).then_some(held)
+        let standing = self.timing.standing(age);
+        if standing == Standing::Stale {
+            self.metrics.stale_used();
+        }
+        (held, standing)
     }
 
     /// Asks for newer keys on behalf of a request that cannot do without.
     pub(in crate::bearer) fn demand(self: &Arc<Self>) -> Demand {
         let now = self.clock.monotonic();
         let receiver = self.finished.subscribe();
-        let Progress {
-            is_fetching,
-            last_forced,
-            last_failed,
-            ..
-        } = self.begin(self.progress(), Cause::Forced, now);
-        if is_fetching {
+        if self.begin(self.progress(), Cause::Forced, now) {
             return Demand::Wait(receiver);
         }
-        let retry_after = last_forced.map_or(Duration::ZERO, |last| {
-            self.timing.cooldown.saturating_sub(now.since(last))
-        });
+        let progress = self.progress();
         Demand::Refused {
-            retry_after,
-            last_failed,
+            retry_after: self.timing.wait(progress.last_forced, now),
+            last_failed: progress.failure.is_some(),
         }
     }
 
     /// Fetches for the first time, so that the first requests find keys. Also starts the timer that renews them.
     pub(in crate::bearer) async fn warm_up(self: &Arc<Self>) -> bool {
-        if self.usable().is_none() {
+        let is_missing = || self.usable().1 == Standing::Missing;
+        if is_missing() {
             let mut finished = self.finished.subscribe();
             let now = self.clock.monotonic();
-            if self.begin(self.progress(), Cause::Renewal, now).is_fetching {
+            if self.begin(self.progress(), Cause::Renewal, now) {
                 // Whether it came in time shows in what is held then.
                 let _ = tokio::time::timeout(self.timing.timeout, finished.changed()).await;
             }
         }
-        self.usable().is_some()
+        !is_missing()
     }
 
-    /// Begins a fetch unless one is under way or it is too early for another; tells how things stand then.
+    /// Throws the keys away, with what a fetch under way may bring, and begins a new one. False for keys that never
+    /// change: there is nowhere to fetch them from.
+    pub(in crate::bearer) fn purge(self: &Arc<Self>) -> bool {
+        if self.source.is_none() {
+            return false;
+        }
+        let mut progress = self.progress();
+        let version = self.held.load().version + 1;
+        self.held.store(Arc::new(Held {
+            version,
+            ..Held::default()
+        }));
+        progress.fetching = None;
+        progress.last_begun = None;
+        progress.last_forced = None;
+        self.begin(progress, Cause::Renewal, self.clock.monotonic());
+        true
+    }
+
+    /// Refuses the key with this id from now on, whatever is fetched.
+    pub(in crate::bearer) fn refuse(&self, key_id: &str) {
+        let mut progress = self.progress();
+        if progress.refused.insert(key_id.into()) {
+            let held = self.held.load();
+            self.held.store(Arc::new(Held {
+                keys: held.keys.clone().refusing([key_id]),
+                version: held.version + 1,
+                since: held.since,
+                renew_after: held.renew_after,
+                validator: held.validator.clone(),
+            }));
+        }
+    }
+
+    pub(in crate::bearer) fn status(&self) -> KeyStatus {
+        let held = self.held.load();
+        let age = held.since.map(|since| self.clock.monotonic().since(since));
+        let state = match (age, &self.source) {
+            (None, _) => Standing::Missing,
+            (Some(_), None) => Standing::Fresh,
+            (Some(age), Some(_)) => self.timing.standing(age),
+        };
+        let failure = self.progress().failure.clone();
+        KeyStatus::new(&self.issuer, state, age, &held.keys, failure)
+    }
+
+    /// Begins a fetch unless one is under way or it is too early for another; tells whether one is under way then.
     fn begin(
         self: &Arc<Self>,
         mut progress: MutexGuard<'_, Progress>,
         cause: Cause,
         now: Monotonic,
-    ) -> Progress {
+    ) -> bool {
+        if progress.fetching.is_some() {
+            return true;
+        }
         let last = match cause {
             Cause::Forced => progress.last_forced,
             Cause::Renewal => progress.last_begun,
         };
-        let is_early = last.is_some_and(|last| now.since(last) < self.timing.cooldown);
-        if progress.is_fetching || is_early {
-            return *progress;
+        if self.source.is_none() || !self.timing.wait(last, now).is_zero() {
+            return false;
         }
         // The cooldown is claimed before the fetch and whatever comes of it.
         progress.last_begun = Some(now);
@@ -177,28 +252,86 @@ impl KeyStore {
             progress.last_forced = Some(now);
         }
         let Ok(runtime) = Handle::try_current() else {
-            progress.last_failed = true;
-            self.report(&FetchError::NoRuntime);
-            return *progress;
+            self.report(&mut progress, &FetchError::NoRuntime);
+            return false;
         };
-        progress.is_fetching = true;
-        let needs_timer = !mem::replace(&mut progress.has_timer, true);
-        let begun = *progress;
-        // A runtime that is shutting down drops what it is given, and dropping a fetch takes the lock.
-        drop(progress);
+        progress.begun += 1;
+        progress.fetching = Some(progress.begun);
         let fetching = Fetching {
             store: Arc::clone(self),
-            failed: true,
+            number: progress.begun,
         };
-        runtime.spawn(fetching.run());
+        let needs_timer = !mem::replace(&mut progress.has_timer, true);
+        // A runtime that is shutting down drops what it is given, and dropping a fetch takes the lock.
+        drop(progress);
+        let span = tracing::info_span!("gateless.keys.fetch", issuer = &*self.issuer);
+        runtime.spawn(fetching.run().instrument(span));
         if needs_timer {
             runtime.spawn(renew(Arc::downgrade(self), self.timing.cooldown));
         }
-        begun
+        true
     }
 
-    fn report(&self, error: &FetchError) {
-        tracing::warn!(issuer = &*self.issuer, %error, "keys could not be fetched");
+    /// Puts what was fetched in place of what is held. `progress` is locked meanwhile.
+    fn replace(&self, progress: &Progress, fetched: Fetched) {
+        let held = self.held.load();
+        let (max_age, next) = match fetched {
+            Fetched::New(document) => {
+                let refused = progress.refused.iter().cloned();
+                let keys = document.keys.succeeding(&held.keys).refusing(refused);
+                for SkippedKey { index, reason } in keys.skipped() {
+                    tracing::debug!(
+                        name: "gateless.keys.skipped",
+                        issuer = &*self.issuer,
+                        index,
+                        ?reason,
+                        "key skipped"
+                    );
+                }
+                let next = Held {
+                    keys,
+                    version: held.version + 1,
+                    validator: document.validator,
+                    ..Held::default()
+                };
+                (document.max_age, next)
+            }
+            Fetched::Unchanged { max_age } => {
+                let next = Held {
+                    keys: held.keys.clone(),
+                    version: held.version,
+                    validator: held.validator.clone(),
+                    ..Held::default()
+                };
+                (max_age, next)
+            }
+        };
+        let keys = next.keys.keys().len();
+        self.held.store(Arc::new(Held {
+            since: Some(self.clock.monotonic()),
+            renew_after: self.timing.renew_after(max_age, spread()),
+            ..next
+        }));
+        self.metrics.replaced(keys, self.clock.wall());
+    }
+
+    /// A fetch failed. What is held is not touched by that.
+    fn report(&self, progress: &mut Progress, error: &FetchError) {
+        let age = self
+            .held
+            .load()
+            .since
+            .map(|since| self.clock.monotonic().since(since));
+        let held = age.map_or(Standing::Missing, |age| self.timing.standing(age));
+        tracing::warn!(
+            name: "gateless.keys.failed",
+            issuer = &*self.issuer,
+            %error,
+            ?held,
+            "keys could not be fetched"
+        );
+        self.metrics.failed();
+        progress.failure = Some(error.to_string().into());
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
@@ -206,28 +339,55 @@ impl KeyStore {
     }
 }
 
+/// Some number, another in every process.
+fn spread() -> u8 {
+    getrandom::u32().map_or(0, |random| random.to_le_bytes()[0])
+}
+
 /// A fetch under way. Whatever becomes of it, also when its task panics or is dropped, the next one may begin.
 struct Fetching {
     store: Arc<KeyStore>,
-    failed: bool,
+    number: u64,
 }
 
 impl Fetching {
-    async fn run(mut self) {
-        let store = Arc::clone(&self.store);
-        let fetched = tokio::time::timeout(store.timing.timeout, store.fetch.fetch()).await;
-        match fetched.unwrap_or(Err(FetchError::TimedOut)) {
-            Ok(keys) => {
-                let issuer = store.issuer();
-                for SkippedKey { index, reason } in keys.skipped() {
-                    tracing::debug!(issuer, index, ?reason, "key skipped");
-                }
-                tracing::debug!(issuer, keys = keys.keys().len(), "keys fetched");
-                store.hold(keys);
-                self.failed = false;
+    async fn run(self) {
+        let store = &self.store;
+        let Some(source) = &store.source else { return };
+        let known = store.held.load().validator.clone();
+        let fetched = tokio::time::timeout(store.timing.timeout, source.fetch(known)).await;
+        let fetched = fetched.unwrap_or(Err(FetchError::TimedOut));
+
+        let mut progress = store.progress();
+        if progress
+            .fetching
+            .take_if(|number| *number == self.number)
+            .is_none()
+        {
+            tracing::debug!(
+                name: "gateless.keys.discarded",
+                issuer = store.issuer(),
+                "keys that were asked for before a purge are not used"
+            );
+            return;
+        }
+        match fetched {
+            Ok(fetched) => {
+                let is_new = matches!(fetched, Fetched::New(_));
+                store.replace(&progress, fetched);
+                progress.failure = None;
+                drop(progress);
+                store.metrics.fetched(is_new);
+                tracing::debug!(
+                    name: "gateless.keys.fetched",
+                    issuer = store.issuer(),
+                    is_new,
+                    keys = store.held.load().keys.keys().len(),
+                    "keys fetched"
+                );
             }
             // A bad answer never takes good keys away.
-            Err(error) => store.report(&error),
+            Err(error) => store.report(&mut progress, &error),
         }
     }
 }
@@ -235,8 +395,10 @@ impl Fetching {
 impl Drop for Fetching {
     fn drop(&mut self) {
         let mut progress = self.store.progress();
-        progress.is_fetching = false;
-        progress.last_failed = self.failed;
+        if progress.fetching == Some(self.number) {
+            progress.fetching = None;
+            progress.failure = Some("cut off".into());
+        }
         drop(progress);
         self.store.finished.send_modify(|count| *count += 1);
     }
@@ -247,7 +409,7 @@ async fn renew(store: Weak<KeyStore>, pause: Duration) {
     loop {
         tokio::time::sleep(pause).await;
         let Some(store) = store.upgrade() else { return };
-        if store.usable().is_none() {
+        if store.usable().1 == Standing::Missing {
             store.begin(store.progress(), Cause::Renewal, store.clock.monotonic());
         }
     }
@@ -257,7 +419,7 @@ impl fmt::Debug for KeyStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("KeyStore")
             .field("issuer", &self.issuer)
-            .field("fetch", &self.fetch)
+            .field("source", &self.source)
             .field("timing", &self.timing)
             .finish_non_exhaustive()
     }

@@ -1,23 +1,29 @@
 //! Key sets over HTTP: one pooled client, a total deadline, no redirects, no plain HTTP, a cap on every body.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::HeaderMap;
+use ::http::header::{ACCEPT, AGE, ETAG, IF_NONE_MATCH};
 use gateless_core::ConfigError;
 use gateless_jwt::{Algorithm, KeySet, TokenPolicy};
-use reqwest::{Certificate, Client, StatusCode, redirect};
+use headers::{CacheControl, HeaderMapExt as _};
+use reqwest::{Certificate, Client, Response, StatusCode, redirect};
 use serde::Deserialize;
 use url::{Host, Url};
 
-use super::{Fetch, FetchError, Fetching};
+use super::address::{self, Reach};
+use super::{Document, Fetch, FetchError, Fetched, Fetching, Validator};
 
 /// The largest answer that is read, in bytes.
 const MAX_BODY: usize = 512 * 1024;
 
 /// What is set for all HTTP sources alike.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::bearer::keys) struct HttpSettings {
     pub(in crate::bearer::keys) allowed_hosts: Vec<Box<str>>,
+    pub(in crate::bearer::keys) allows_private: bool,
     pub(in crate::bearer::keys) root_certificates: Vec<Vec<u8>>,
 }
 
@@ -61,10 +67,15 @@ impl HttpSettings {
         timeout: Duration,
         faults: &mut ConfigError,
     ) -> Box<dyn Fetch> {
+        let reach = Reach {
+            loopback: self.allows_private || policy.is_http_loopback_allowed(),
+            private: self.allows_private,
+        };
         let mut client = Client::builder()
             .timeout(timeout)
             .connect_timeout(timeout)
             .redirect(redirect::Policy::none())
+            .dns_resolver(Arc::new(reach))
             .user_agent(concat!("gateless/", env!("CARGO_PKG_VERSION")));
         if place.is_plain_http() {
             // A loopback address: a proxy that the environment names could not get there.
@@ -93,6 +104,7 @@ impl HttpSettings {
             allowed: policy.allowed_algorithms().into(),
             allowed_hosts: self.allowed_hosts.clone(),
             allows_http_loopback: policy.is_http_loopback_allowed(),
+            reach,
         })
     }
 }
@@ -127,6 +139,7 @@ struct HttpFetch {
     allowed: Box<[Algorithm]>,
     allowed_hosts: Vec<Box<str>>,
     allows_http_loopback: bool,
+    reach: Reach,
 }
 
 #[derive(Debug)]
@@ -150,16 +163,29 @@ struct Metadata {
 }
 
 impl Fetch for HttpFetch {
-    fn fetch(&self) -> Fetching<'_> {
-        Box::pin(async {
-            let document = match &self.place {
-                Place::Metadata { issuer } => {
-                    let url = self.discover(issuer.as_ref()).await?;
-                    self.get(&url).await
-                }
-                Place::KeySet { url } => self.get(url.as_ref().ok_or(HttpError::Unusable)?).await,
-            }?;
-            KeySet::from_json(&document, &self.allowed).map_err(FetchError::Set)
+    fn fetch(&self, known: Option<Validator>) -> Fetching<'_> {
+        Box::pin(async move {
+            let url = match &self.place {
+                Place::Metadata { issuer } => &self.discover(issuer.as_ref()).await?,
+                Place::KeySet { url } => url.as_ref().ok_or(HttpError::Unusable)?,
+            };
+            let known = known.filter(|known| *known.address == *url.as_str());
+            let response = self.send(url, known.as_ref()).await?;
+            let max_age = max_age(response.headers());
+            if known.is_some() && response.status() == StatusCode::NOT_MODIFIED {
+                return Ok(Fetched::Unchanged { max_age });
+            }
+            let validator = response.headers().get(ETAG).map(|entity_tag| Validator {
+                address: url.as_str().into(),
+                entity_tag: entity_tag.clone(),
+            });
+            let body = read(response).await?;
+            let keys = KeySet::from_json(&body, &self.allowed).map_err(FetchError::Set)?;
+            Ok(Fetched::New(Document {
+                keys,
+                max_age,
+                validator,
+            }))
         })
     }
 }
@@ -192,37 +218,60 @@ impl HttpFetch {
     }
 
     async fn get(&self, url: &Url) -> Result<Vec<u8>, HttpError> {
+        read(self.send(url, None).await?).await
+    }
+
+    /// Asks for a document, or whether it is still the known one.
+    async fn send(&self, url: &Url, known: Option<&Validator>) -> Result<Response, HttpError> {
         let client = self.client.as_ref().ok_or(HttpError::Unusable)?;
-        let request = client.get(url.clone()).header(
-            reqwest::header::ACCEPT,
-            "application/json, application/jwk-set+json",
-        );
-        let mut response = request
-            .send()
-            .await
-            .map_err(|error| HttpError::of(&error))?;
-        if response.status() != StatusCode::OK {
-            return Err(HttpError::Status(response.status()));
+        if !self.reach.allows_host_of(url) {
+            return Err(HttpError::Private);
         }
-        if response
-            .content_length()
-            .is_some_and(|length| length > MAX_BODY as u64)
-        {
+        let mut request = client
+            .get(url.clone())
+            .header(ACCEPT, "application/json, application/jwk-set+json");
+        if let Some(Validator { entity_tag, .. }) = known {
+            request = request.header(IF_NONE_MATCH, entity_tag);
+        }
+        request.send().await.map_err(|error| HttpError::of(&error))
+    }
+}
+
+/// The body of a good answer, as far as it is not too large.
+async fn read(mut response: Response) -> Result<Vec<u8>, HttpError> {
+    if response.status() != StatusCode::OK {
+        return Err(HttpError::Status(response.status()));
+    }
+    let announced = response.content_length();
+    if announced.is_some_and(|length| length > MAX_BODY as u64) {
+        return Err(HttpError::TooLarge);
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| HttpError::of(&error))?
+    {
+        if body.len() + chunk.len() > MAX_BODY {
             return Err(HttpError::TooLarge);
         }
-        let mut body = Vec::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| HttpError::of(&error))?
-        {
-            if body.len() + chunk.len() > MAX_BODY {
-                return Err(HttpError::TooLarge);
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
+        body.extend_from_slice(&chunk);
     }
+    Ok(body)
+}
+
+/// How long the answer calls itself fresh (RFC 9111 §4.2.1): `None` when it does not say.
+fn max_age(headers: &HeaderMap) -> Option<Duration> {
+    let control: CacheControl = headers.typed_get()?;
+    if control.no_cache() || control.no_store() {
+        return Some(Duration::ZERO);
+    }
+    // RFC 9111 §5.1: what it spent in caches on the way.
+    let age = headers
+        .get(AGE)
+        .and_then(|age| age.to_str().ok()?.parse().ok());
+    let spent = age.map_or(Duration::ZERO, Duration::from_secs);
+    Some(control.max_age()?.saturating_sub(spent))
 }
 
 /// `https`, or `http` to a loopback address where that is allowed.
@@ -268,12 +317,15 @@ pub(in crate::bearer::keys) enum HttpError {
     OtherIssuer,
     OtherHost,
     Insecure,
+    Private,
 }
 
 impl HttpError {
     fn of(error: &reqwest::Error) -> Self {
         if error.is_timeout() {
             Self::TimedOut
+        } else if address::is_blocked(error) {
+            Self::Private
         } else {
             Self::Unreachable
         }
@@ -298,6 +350,9 @@ impl fmt::Display for HttpError {
             Self::OtherIssuer => f.write_str("the metadata are of another issuer"),
             Self::OtherHost => f.write_str("the keys are on another host, which is not allowed"),
             Self::Insecure => f.write_str("the keys are not behind https"),
+            Self::Private => {
+                f.write_str("the address is private, and `allow_private_addresses` is not set")
+            }
         }
     }
 }

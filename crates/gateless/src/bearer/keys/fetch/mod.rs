@@ -4,9 +4,13 @@ use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::time::Duration;
 
+use ::http::HeaderValue;
 use gateless_jwt::{Algorithm, KeySet, KeySetError};
 
+#[cfg(feature = "jwks")]
+mod address;
 #[cfg(feature = "jwks")]
 mod http;
 #[cfg(feature = "jwks")]
@@ -14,11 +18,49 @@ pub(super) use self::http::HttpSettings;
 
 /// Fetches the whole key set of one issuer.
 pub(super) trait Fetch: Send + Sync + fmt::Debug {
-    fn fetch(&self) -> Fetching<'_>;
+    /// `known` is what the last document came with.
+    fn fetch(&self, known: Option<Validator>) -> Fetching<'_>;
 }
 
 pub(super) type Fetching<'a> =
-    Pin<Box<dyn Future<Output = Result<KeySet, FetchError>> + Send + 'a>>;
+    Pin<Box<dyn Future<Output = Result<Fetched, FetchError>> + Send + 'a>>;
+
+/// What a source answers.
+#[derive(Debug)]
+pub(super) enum Fetched {
+    New(Document),
+    /// The document is still the one that came with the validator.
+    Unchanged {
+        max_age: Option<Duration>,
+    },
+}
+
+/// A key set as it was fetched.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub(super) keys: KeySet,
+    /// For how long its source calls it fresh (RFC 9111 §4.2).
+    pub(super) max_age: Option<Duration>,
+    pub(super) validator: Option<Validator>,
+}
+
+impl Document {
+    /// One that says nothing about itself.
+    pub(super) const fn new(keys: KeySet) -> Self {
+        Self {
+            keys,
+            max_age: None,
+            validator: None,
+        }
+    }
+}
+
+/// Tells one version of the document at an address from another (RFC 9110 §8.8.3).
+#[derive(Clone, Debug)]
+pub(super) struct Validator {
+    address: Box<str>,
+    entity_tag: HeaderValue,
+}
 
 /// Why a key set could not be fetched. Nothing of what the other side sent is in it.
 #[derive(Clone, Debug)]
@@ -67,13 +109,14 @@ impl FileFetch {
 }
 
 impl Fetch for FileFetch {
-    fn fetch(&self) -> Fetching<'_> {
+    fn fetch(&self, _: Option<Validator>) -> Fetching<'_> {
         Box::pin(async {
             let reader = self.clone();
             let reading = tokio::task::spawn_blocking(move || reader.read());
             reading
                 .await
                 .unwrap_or(Err(FetchError::Unreadable(std::io::ErrorKind::Other)))
+                .map(|keys| Fetched::New(Document::new(keys)))
         })
     }
 }
