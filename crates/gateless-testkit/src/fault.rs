@@ -24,6 +24,22 @@ pub enum Fault {
     EmptySet,
     /// Announces the whole document, sends half of it, and closes the connection.
     Truncated,
+    /// Announces the whole document, and sends it byte by byte: `every` is what each of them, the first one too,
+    /// has to wait. On tokio's timer, like [`Slow`](Self::Slow).
+    Drip {
+        /// The time from one byte to the next.
+        every: Duration,
+    },
+    /// Answers `200`, announces no length, and sends spaces until the client goes away.
+    Endless,
+    /// Answers `200` with this `Content-Encoding`, as `application/json`, with this body: a compression bomb, say.
+    /// Nothing is encoded here, and what the request accepts is not looked at.
+    Encoded {
+        /// The value of `Content-Encoding`.
+        encoding: String,
+        /// The body as it is sent.
+        body: Vec<u8>,
+    },
 }
 
 impl Fault {
@@ -36,13 +52,25 @@ impl Fault {
                 *code >= 200 && StatusCode::from_u16(*code).is_ok(),
                 "Fault::Status({code}) is not the status of a final response"
             ),
-            Self::Body(text, _) | Self::Redirect(text) => assert!(
-                HeaderValue::from_str(text).is_ok(),
-                "{text:?} cannot be the value of a header"
-            ),
-            Self::Hang | Self::Slow(_) | Self::EmptySet | Self::Truncated => {}
+            Self::Body(text, _) | Self::Redirect(text) | Self::Encoded { encoding: text, .. } => {
+                header_value(text);
+            }
+            Self::Hang
+            | Self::Slow(_)
+            | Self::EmptySet
+            | Self::Truncated
+            | Self::Drip { .. }
+            | Self::Endless => {}
         }
     }
+}
+
+/// # Panics
+///
+/// When no header can carry the text.
+pub(crate) fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text)
+        .unwrap_or_else(|_| panic!("{text:?} cannot be the value of a header"))
 }
 
 /// The state of one endpoint: how often it was asked, and what is wrong with it.
@@ -97,6 +125,7 @@ mod tests {
     #[case(Fault::Status(1000))]
     #[case(Fault::Redirect("http://a/\n".into()))]
     #[case(Fault::Body("\0".into(), Vec::new()))]
+    #[case(Fault::Encoded { encoding: "gzip\r\n".into(), body: Vec::new() })]
     #[should_panic(expected = "of a")]
     fn a_fault_that_cannot_be_sent_is_refused_at_once(#[case] fault: Fault) {
         Endpoint::default().set_fault(fault);

@@ -43,6 +43,7 @@ mod guard;
 mod issuer;
 mod key;
 mod keyring;
+mod payload;
 mod server;
 mod service;
 mod site;

@@ -1,24 +1,21 @@
 //! The HTTP side of an issuer: discovery and key set on a socket of this machine.
 
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
-use http_body::{Body, Frame, SizeHint};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
-use crate::fault::Fault;
+use crate::fault::{Fault, header_value};
+use crate::payload::Payload;
 use crate::site::{Document, Site};
 
 /// A running server. Dropping it stops it, and with it every connection.
@@ -93,48 +90,57 @@ async fn converse(stream: TcpStream, site: Arc<Site>) {
 
 async fn answer<B>(site: &Site, request: &Request<B>) -> Response<Payload> {
     let Some(document) = Document::at(request.uri().path()) else {
-        return respond(StatusCode::NOT_FOUND, Payload::whole(Bytes::new()));
+        return respond(StatusCode::NOT_FOUND, Payload::Whole(Bytes::new()));
     };
     if request.method() != Method::GET {
-        return respond(StatusCode::METHOD_NOT_ALLOWED, Payload::whole(Bytes::new()));
+        return respond(StatusCode::METHOD_NOT_ALLOWED, Payload::Whole(Bytes::new()));
     }
 
     let fault = site.endpoint(document).receive().await;
     // Read only now: keys may have been rotated while the request was left hanging.
-    let content = Bytes::from(site.content(document));
-    let length = content.len();
-    let mut response = match fault {
-        None | Some(Fault::Hang | Fault::Slow(_)) => {
-            respond(StatusCode::OK, Payload::whole(content))
-        }
-        Some(Fault::Status(code)) => respond(
-            StatusCode::from_u16(code).expect("vetted when the fault was set"),
-            Payload::whole(content),
-        ),
-        Some(Fault::Redirect(to)) => {
-            let mut response = respond(StatusCode::FOUND, Payload::whole(content));
-            response.headers_mut().insert(LOCATION, header(&to));
-            response
-        }
-        Some(Fault::EmptySet) => {
-            let empty = Bytes::from_static(document.empty().as_bytes());
-            respond(StatusCode::OK, Payload::whole(empty))
-        }
-        Some(Fault::Truncated) => {
-            let half = content.slice(..length / 2);
-            let mut response = respond(StatusCode::OK, Payload::cut_after(half));
-            response.headers_mut().insert(CONTENT_LENGTH, length.into());
-            response
-        }
-        Some(Fault::Body(content_type, body)) => {
-            let mut response = respond(StatusCode::OK, Payload::whole(body.into()));
-            let content_type = header(&content_type);
-            response.headers_mut().insert(CONTENT_TYPE, content_type);
-            return response;
-        }
+    let content = match &fault {
+        Some(Fault::EmptySet) => Bytes::from_static(document.empty().as_bytes()),
+        Some(Fault::Body(_, body) | Fault::Encoded { body, .. }) => body.clone().into(),
+        _ => site.content(document).into(),
     };
     let content_type = HeaderValue::from_static(document.content_type());
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    send(content, content_type, fault)
+}
+
+/// The answer that is about `content`, as the fault has it.
+fn send(content: Bytes, content_type: HeaderValue, fault: Option<Fault>) -> Response<Payload> {
+    let length = content.len();
+    let mut status = StatusCode::OK;
+    let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type)]);
+    let payload = match fault {
+        None | Some(Fault::Hang | Fault::Slow(_) | Fault::EmptySet) => Payload::Whole(content),
+        Some(Fault::Status(code)) => {
+            status = StatusCode::from_u16(code).expect("vetted when the fault was set");
+            Payload::Whole(content)
+        }
+        Some(Fault::Redirect(to)) => {
+            status = StatusCode::FOUND;
+            headers.insert(LOCATION, header_value(&to));
+            Payload::Whole(content)
+        }
+        Some(Fault::Body(content_type, _)) => {
+            headers.insert(CONTENT_TYPE, header_value(&content_type));
+            Payload::Whole(content)
+        }
+        Some(Fault::Encoded { encoding, .. }) => {
+            headers.insert(CONTENT_ENCODING, header_value(&encoding));
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            Payload::Whole(content)
+        }
+        Some(Fault::Truncated) => {
+            headers.insert(CONTENT_LENGTH, length.into());
+            Payload::Cut(content.slice(..length / 2))
+        }
+        Some(Fault::Drip { every }) => Payload::drip(content, every),
+        Some(Fault::Endless) => Payload::Endless,
+    };
+    let mut response = respond(status, payload);
+    *response.headers_mut() = headers;
     response
 }
 
@@ -142,69 +148,4 @@ fn respond(status: StatusCode, payload: Payload) -> Response<Payload> {
     let mut response = Response::new(payload);
     *response.status_mut() = status;
     response
-}
-
-fn header(text: &str) -> HeaderValue {
-    HeaderValue::from_str(text).expect("vetted when the fault was set")
-}
-
-/// A body that is sent whole, or breaks off.
-struct Payload {
-    content: Option<Bytes>,
-    then: Then,
-}
-
-enum Then {
-    End,
-    /// What was written has to leave first: hyper does not flush in front of an error.
-    Flush,
-    Break,
-}
-
-impl Payload {
-    const fn whole(content: Bytes) -> Self {
-        Self {
-            content: Some(content),
-            then: Then::End,
-        }
-    }
-
-    const fn cut_after(content: Bytes) -> Self {
-        Self {
-            content: Some(content),
-            then: Then::Flush,
-        }
-    }
-}
-
-impl Body for Payload {
-    type Data = Bytes;
-    type Error = io::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
-        if let Some(content) = self.content.take() {
-            return Poll::Ready(Some(Ok(Frame::data(content))));
-        }
-        match self.then {
-            Then::End => Poll::Ready(None),
-            Then::Flush => {
-                self.then = Then::Break;
-                cx.waker().wake_by_ref();
-                Poll::Pending
-            }
-            Then::Break => Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into()))),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match (&self.content, &self.then) {
-            (content, Then::End) => {
-                SizeHint::with_exact(content.as_ref().map_or(0, |it| it.len() as u64))
-            }
-            _ => SizeHint::default(),
-        }
-    }
 }

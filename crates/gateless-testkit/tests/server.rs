@@ -4,13 +4,14 @@
 
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use gateless_testkit::{Fault, Requests, SigningAlgorithm, TestIssuer};
 use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::runtime::Handle;
 use tokio::task;
 use tokio::time::timeout;
 
@@ -65,6 +66,15 @@ async fn ask(address: SocketAddr, method: &str, path: &str) -> io::Result<Answer
         body: body.to_vec(),
         head,
     })
+}
+
+/// A connection on which the key set was asked for.
+async fn request_keys(issuer: &TestIssuer) -> TcpStream {
+    let address = address(issuer);
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!("GET {JWKS} HTTP/1.1\r\nhost: {address}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    stream
 }
 
 fn address(issuer: &TestIssuer) -> SocketAddr {
@@ -187,12 +197,21 @@ async fn faults_are_answers_that_are_wrong_in_one_respect() {
     assert_eq!((answer.status, &*answer.body), (200, &b"<html>"[..]));
     assert_eq!(answer.field("content-type"), Some("text/html"));
 
+    issuer.set_jwks_fault(Fault::Encoded {
+        encoding: "gzip".into(),
+        body: b"\x1f\x8b".to_vec(),
+    });
+    let answer = get(&issuer, JWKS).await;
+    assert_eq!((answer.status, &*answer.body), (200, &b"\x1f\x8b"[..]));
+    assert_eq!(answer.field("content-encoding"), Some("gzip"));
+    assert_eq!(answer.field("content-type"), Some("application/json"));
+
     issuer.set_jwks_fault(Fault::EmptySet);
     assert_eq!(get(&issuer, JWKS).await.json(), json!({ "keys": [] }));
 
     issuer.set_jwks_fault(Fault::Slow(Duration::from_millis(1)));
     assert_eq!(get(&issuer, JWKS).await.json(), issuer.jwks());
-    assert_eq!(issuer.requests().jwks, 5);
+    assert_eq!(issuer.requests().jwks, 6);
 }
 
 #[tokio::test]
@@ -207,6 +226,68 @@ async fn a_truncated_answer_breaks_off_halfway() {
         Some(&*whole.len().to_string())
     );
     assert_eq!(answer.body, &whole.as_bytes()[..whole.len() / 2]);
+}
+
+#[tokio::test]
+async fn a_dripping_answer_takes_its_time_for_every_byte() {
+    let issuer = TestIssuer::serve().await.unwrap();
+    issuer.set_jwks(json!({ "keys": [] }));
+    // Longer than the timer's grain, or half of it would take as long.
+    let every = Duration::from_millis(5);
+    issuer.set_jwks_fault(Fault::Drip { every });
+    let start = Instant::now();
+    let answer = get(&issuer, JWKS).await;
+    assert!(start.elapsed() >= 11 * every);
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.field("content-length"), Some("11"));
+    assert_eq!(answer.body, br#"{"keys":[]}"#);
+}
+
+#[tokio::test]
+async fn an_answer_that_drips_slowly_begins_at_once() {
+    let issuer = TestIssuer::serve().await.unwrap();
+    issuer.set_jwks_fault(Fault::Drip {
+        every: Duration::MAX,
+    });
+    let mut stream = request_keys(&issuer).await;
+    let mut begin = [0; 12];
+    timeout(DEADLINE, stream.read_exact(&mut begin))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(&begin, b"HTTP/1.1 200");
+}
+
+#[tokio::test]
+async fn an_endless_answer_ends_with_its_client() {
+    let issuer = TestIssuer::serve().await.unwrap();
+    issuer.set_jwks_fault(Fault::Endless);
+    let metrics = Handle::current().metrics();
+    let idle = metrics.num_alive_tasks();
+
+    let mut stream = request_keys(&issuer).await;
+    let mut begin = vec![0; 4 << 20];
+    timeout(DEADLINE, stream.read_exact(&mut begin))
+        .await
+        .unwrap()
+        .unwrap();
+    let end = begin.windows(4).position(|it| it == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(begin[..end].to_vec()).unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"));
+    assert!(!head.contains("content-length"), "{head}");
+    let spaces = begin.iter().filter(|it| **it == b' ').count();
+    assert!(spaces > begin.len() / 100 * 99, "{spaces} spaces");
+    assert_eq!(metrics.num_alive_tasks(), idle + 1);
+
+    drop(stream);
+    let ended = async {
+        while metrics.num_alive_tasks() > idle {
+            task::yield_now().await;
+        }
+    };
+    timeout(DEADLINE, ended)
+        .await
+        .expect("the connection is still served");
 }
 
 #[tokio::test]
