@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::algorithm::SigningAlgorithm;
 use crate::builder::{TestIssuerBuilder, jwks_url};
-use crate::fault::Fault;
+use crate::fault::{Fault, header_value};
 use crate::keyring::KeyRing;
 use crate::server::Server;
 use crate::site::Site;
@@ -171,6 +171,44 @@ impl TestIssuer {
     pub fn clear_fault(&self) {
         self.0.site.discovery.clear_fault();
         self.0.site.jwks.clear_fault();
+    }
+
+    /// Gives every answer of the key set this `Cache-Control` (RFC 9111 §5.2), faulty answers too. By default there is
+    /// none, and on the discovery documents there never is.
+    ///
+    /// # Panics
+    ///
+    /// When no header can carry the text.
+    pub fn set_cache_control(&self, value: &str) {
+        let value = header_value(value);
+        self.0.site.caching.settings().cache_control = Some(value);
+    }
+
+    /// Answers without `Cache-Control` again.
+    pub fn clear_cache_control(&self) {
+        self.0.site.caching.settings().cache_control = None;
+    }
+
+    /// Gives every answer of the key set this `Age` (RFC 9111 §5.1), as if a cache had held it for so long: what
+    /// `max-age` allows is shorter by that much. By default there is none.
+    pub fn set_age(&self, seconds: u64) {
+        self.0.site.caching.settings().age = Some(seconds);
+    }
+
+    /// Gives every answer of the key set a strong `ETag`, which changes exactly when its content does, and answers `304`
+    /// without content to a request whose `If-None-Match` lists it (RFC 9110 §13.1.2). Off by default.
+    ///
+    /// A [`Fault`] comes before any condition: it never becomes a `304` by what a request says. What it sends in place
+    /// of the document has a tag of its own; where it spoils the delivery of the document, the tag is that of the
+    /// document. So a client that remembers the tag of an answer that it could not use is told `304` afterwards.
+    pub fn enable_etags(&self) {
+        self.0.site.caching.settings().etags = true;
+    }
+
+    /// How often a request for the key set was answered with `304` because it listed the current `ETag`.
+    #[must_use]
+    pub fn not_modified(&self) -> u64 {
+        self.0.site.caching.not_modified()
     }
 
     /// How often the endpoints were asked so far.

@@ -25,7 +25,7 @@
 //!
 //! | word | meaning |
 //! |---|---|
-//! | [`TestIssuer`] | keys, their publication over HTTP, and ways for that to go wrong ([`Fault`]) |
+//! | [`TestIssuer`] | keys, their publication over HTTP, what caches are told, and ways for that to go wrong ([`Fault`]) |
 //! | [`TokenBuilder`] | a good access token, to be spoiled in one respect |
 //! | [`FakeClock`] | wall and monotonic time that stand still until they are moved |
 //! | [`Unforgiving`], [`Recorder`] | services to put under a layer |
@@ -37,6 +37,7 @@
 
 mod algorithm;
 mod builder;
+mod caching;
 mod clock;
 mod fault;
 mod guard;

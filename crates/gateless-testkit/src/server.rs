@@ -14,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{JoinHandle, JoinSet};
 
+use crate::caching;
 use crate::fault::{Fault, header_value};
 use crate::payload::Payload;
 use crate::site::{Document, Site};
@@ -103,8 +104,16 @@ async fn answer<B>(site: &Site, request: &Request<B>) -> Response<Payload> {
         Some(Fault::Body(_, body) | Fault::Encoded { body, .. }) => body.clone().into(),
         _ => site.content(document).into(),
     };
-    let content_type = HeaderValue::from_static(document.content_type());
-    send(content, content_type, fault)
+    let fields = site.caching_fields(document, &content);
+    let mut response = if fault.is_none() && caching::is_current(request.headers(), &fields) {
+        site.caching.count_not_modified();
+        respond(StatusCode::NOT_MODIFIED, Payload::Whole(Bytes::new()))
+    } else {
+        let content_type = HeaderValue::from_static(document.content_type());
+        send(content, content_type, fault)
+    };
+    response.headers_mut().extend(fields);
+    response
 }
 
 /// The answer that is about `content`, as the fault has it.

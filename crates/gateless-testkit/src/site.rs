@@ -2,8 +2,10 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use http::HeaderMap;
 use serde_json::{Value, json};
 
+use crate::caching::Caching;
 use crate::fault::Endpoint;
 use crate::keyring::KeyRing;
 
@@ -12,6 +14,8 @@ pub(crate) struct Site {
     pub(crate) keys: KeyRing,
     pub(crate) discovery: Endpoint,
     pub(crate) jwks: Endpoint,
+    /// Of the key set: the discovery documents say nothing to caches.
+    pub(crate) caching: Caching,
     metadata: Value,
     jwks_override: Mutex<Option<Value>>,
 }
@@ -58,6 +62,7 @@ impl Site {
             keys,
             discovery: Endpoint::default(),
             jwks: Endpoint::default(),
+            caching: Caching::default(),
             metadata: json!({
                 "issuer": issuer,
                 "jwks_uri": jwks_url,
@@ -86,6 +91,14 @@ impl Site {
             }
         }
         .into_bytes()
+    }
+
+    /// What an answer that is about `content` tells caches.
+    pub(crate) fn caching_fields(&self, document: Document, content: &[u8]) -> HeaderMap {
+        match document {
+            Document::Discovery => HeaderMap::new(),
+            Document::Jwks => self.caching.fields(content),
+        }
     }
 
     pub(crate) fn jwks_override(&self) -> MutexGuard<'_, Option<Value>> {

@@ -46,12 +46,30 @@ async fn get(issuer: &TestIssuer, path: &str) -> Answer {
     ask(address(issuer), "GET", path).await.unwrap()
 }
 
-/// One request on a connection of its own, read to the end of the connection.
+/// The key set, asked for by a client that has the versions with these tags.
+async fn get_unless(issuer: &TestIssuer, tags: &str) -> Answer {
+    let field = format!("if-none-match: {tags}\r\n");
+    exchange(address(issuer), "GET", JWKS, &field)
+        .await
+        .unwrap()
+}
+
 async fn ask(address: SocketAddr, method: &str, path: &str) -> io::Result<Answer> {
+    exchange(address, method, path, "").await
+}
+
+/// One request on a connection of its own, read to the end of the connection.
+async fn exchange(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    fields: &str,
+) -> io::Result<Answer> {
     let exchange = async {
         let mut stream = TcpStream::connect(address).await?;
-        let request =
-            format!("{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{fields}\r\n"
+        );
         stream.write_all(request.as_bytes()).await?;
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).await?;
@@ -288,6 +306,110 @@ async fn an_endless_answer_ends_with_its_client() {
     timeout(DEADLINE, ended)
         .await
         .expect("the connection is still served");
+}
+
+#[tokio::test]
+async fn caches_are_told_what_was_set_by_the_key_set_alone() {
+    let issuer = TestIssuer::serve().await.unwrap();
+    let told = async |path| {
+        let answer = get(&issuer, path).await;
+        ["cache-control", "age", "etag"].map(|name| answer.field(name).map(str::to_owned))
+    };
+    assert_eq!(told(JWKS).await, [None, None, None]);
+
+    issuer.set_cache_control("public, max-age=600");
+    issuer.set_age(60);
+    let [cache_control, age, _] = told(JWKS).await;
+    assert_eq!(cache_control.as_deref(), Some("public, max-age=600"));
+    assert_eq!(age.as_deref(), Some("60"));
+
+    issuer.enable_etags();
+    issuer.set_cache_control("no-store");
+    issuer.set_jwks_fault(Fault::Status(503));
+    let [cache_control, age, etag] = told(JWKS).await;
+    assert_eq!(cache_control.as_deref(), Some("no-store"));
+    assert!(age.is_some() && etag.is_some());
+
+    for path in [OPENID, OAUTH] {
+        assert_eq!(told(path).await, [None, None, None]);
+    }
+    issuer.clear_cache_control();
+    assert_eq!(told(JWKS).await, [None, age, etag]);
+}
+
+#[test]
+#[should_panic(expected = "cannot be the value of a header")]
+fn a_cache_control_that_cannot_be_sent_is_refused_at_once() {
+    TestIssuer::new().set_cache_control("no-store\r\n");
+}
+
+#[tokio::test]
+async fn the_tag_of_the_key_set_changes_exactly_with_its_content() {
+    let issuer = TestIssuer::serve().await.unwrap();
+    issuer.enable_etags();
+    let tag = async || get(&issuer, JWKS).await.field("etag").unwrap().to_owned();
+    let own = tag().await;
+    assert!(own.starts_with('"') && own.ends_with('"'), "{own} is weak");
+    assert_eq!(tag().await, own);
+
+    issuer.set_jwks(json!({ "keys": [] }));
+    let empty = tag().await;
+    assert_ne!(empty, own);
+    issuer.clear_jwks_override();
+    assert_eq!(tag().await, own);
+
+    issuer.rotate_keeping_old();
+    let rotated = tag().await;
+    assert!(rotated != own && rotated != empty);
+}
+
+#[tokio::test]
+async fn a_client_that_has_the_key_set_is_told_so() {
+    let issuer = TestIssuer::serve().await.unwrap();
+    assert_eq!(get_unless(&issuer, "*").await.status, 200);
+
+    issuer.enable_etags();
+    let old = get(&issuer, JWKS).await.field("etag").unwrap().to_owned();
+    issuer.rotate();
+    issuer.set_cache_control("max-age=5");
+    let whole = get_unless(&issuer, &old).await;
+    assert_eq!((whole.status, whole.json()), (200, issuer.jwks()));
+    assert_eq!(issuer.not_modified(), 0);
+
+    let tag = whole.field("etag").unwrap();
+    for tags in [tag, "*", &format!("{old}, W/{tag}")] {
+        let answer = get_unless(&issuer, tags).await;
+        assert_eq!((answer.status, &*answer.body), (304, &b""[..]));
+        assert_eq!(answer.field("etag"), Some(tag));
+        assert_eq!(answer.field("cache-control"), Some("max-age=5"));
+        // No length of nothing: it would be taken for that of the key set (RFC 9110 §8.6).
+        assert_eq!(answer.field("content-type"), None);
+        assert_eq!(answer.field("content-length"), None);
+    }
+    assert_eq!((issuer.not_modified(), issuer.requests().jwks), (3, 6));
+}
+
+#[tokio::test]
+async fn a_fault_comes_before_any_condition() {
+    let issuer = TestIssuer::serve().await.unwrap();
+    issuer.enable_etags();
+    let tag = get(&issuer, JWKS).await.field("etag").unwrap().to_owned();
+
+    // The tag of what cannot be read is that of the document, so a client that remembers it is stuck.
+    for fault in [Fault::Truncated, Fault::Status(500)] {
+        issuer.set_jwks_fault(fault);
+        let answer = get_unless(&issuer, &tag).await;
+        assert_ne!(answer.status, 304);
+        assert_eq!(answer.field("etag"), Some(&*tag));
+    }
+    issuer.set_jwks_fault(Fault::EmptySet);
+    let answer = get_unless(&issuer, "*").await;
+    assert_eq!(answer.status, 200);
+    assert_ne!(answer.field("etag"), Some(&*tag));
+    assert_eq!(issuer.not_modified(), 0);
+
+    issuer.set_jwks_fault(Fault::Slow(Duration::from_millis(1)));
+    assert_eq!(get_unless(&issuer, &tag).await.status, 304);
 }
 
 #[tokio::test]
