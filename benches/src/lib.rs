@@ -3,8 +3,11 @@
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future as _, Ready, ready};
+use std::hash::{BuildHasherDefault, Hasher};
 use std::pin::pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use aws_lc_rs::rsa::PublicKeyComponents;
 use aws_lc_rs::signature::{
@@ -12,10 +15,10 @@ use aws_lc_rs::signature::{
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use gateless::bearer::{BearerAuth, Keys, TokenPolicy};
+use gateless::bearer::{BearerAuth, BearerHandle, Keys, TokenCache, TokenPolicy};
 use gateless::gate::Gated;
 use gateless::scope::ScopeGuard;
-use gateless::scopes;
+use gateless::{OnOutage, scopes};
 use gateless_testkit::{SigningAlgorithm, TestIssuer};
 use http::header::{ACCEPT, AUTHORIZATION, HOST, USER_AGENT};
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -104,6 +107,8 @@ pub struct Bench {
     pub noop: Noop,
     /// The stack in front of the service.
     pub stack: Stack,
+    /// Forgets tokens, so that the next request with each is the first.
+    pub handle: BearerHandle,
     /// The key, for a signature and nothing else.
     pub raw: ParsedPublicKey,
     /// jsonwebtoken, for reference.
@@ -137,6 +142,7 @@ impl Bench {
         let mut bench = Self {
             samples,
             noop,
+            handle: auth.handle().clone(),
             stack: auth.layer(guard.layer(noop)),
             raw: parse(case.algorithm(), &jwk),
             peer: Peer::new(issuer.issuer(), &jwk),
@@ -188,12 +194,106 @@ impl Sample {
             .expect("all of its parts are sound")
     }
 
+    /// The token as it was signed.
+    #[must_use]
+    pub const fn token(&self) -> &str {
+        self.token.as_str()
+    }
+
     /// Verifies the signature, which was decoded before, and does nothing else.
     #[must_use]
     pub fn verify(&self, key: &ParsedPublicKey) -> bool {
         key.verify_sig(self.message.as_bytes(), &self.signature)
             .is_ok()
     }
+}
+
+/// Those who take part where every token is known already.
+#[derive(Debug)]
+pub struct Hot {
+    /// The tokens.
+    pub samples: Vec<Sample>,
+    /// The service alone.
+    pub noop: Noop,
+    /// The stack in front of it. Its keys were fetched from an issuer, so that their age is looked at as well.
+    pub stack: Stack,
+    /// The digests of the tokens, in a cache that holds them all.
+    pub digests: Digests,
+}
+
+/// A cache by SHA-256, as one would write it.
+pub type Digests = moka::sync::Cache<[u8; 32], Arc<str>, BuildHasherDefault<Prefix>>;
+
+/// Digests are random already: their first bytes are as good as any hash of them.
+#[derive(Clone, Debug, Default)]
+pub struct Prefix(u64);
+
+impl Hasher for Prefix {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(prefix) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*prefix);
+        }
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
+impl Hot {
+    /// `tokens` different ones, each of which was seen once.
+    ///
+    /// # Panics
+    ///
+    /// When one of them is refused.
+    #[must_use]
+    pub fn new(tokens: usize) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime can be had");
+        let (issuer, auth) = runtime.block_on(async {
+            let issuer = TestIssuer::serve().await.expect("a port is free");
+            let policy = TokenPolicy::new(issuer.issuer(), AUDIENCE).danger_allow_http_loopback();
+            // Longer than this runs: nothing is fetched while it is timed.
+            let keys = Keys::jwks_url(issuer.jwks_url(), OnOutage::FailClosed)
+                .lifetime(Duration::from_secs(24 * 3600));
+            let cache = TokenCache::new().max_tokens(200_000).max_bytes(1 << 30);
+            let auth = BearerAuth::builder(policy, keys).token_cache(cache);
+            let auth = auth.build().expect("the settings are sound");
+            auth.ready().await.expect("the issuer is there");
+            (issuer, auth)
+        });
+        let noop: Noop = service_fn(|_| ready(Ok(Response::new(()))));
+        let guard = ScopeGuard::all(scopes!["orders:read"]);
+        let mut hot = Self {
+            samples: (0..tokens)
+                .map(|_| Sample::new(Case::EdDsa.mint(&issuer)))
+                .collect(),
+            noop,
+            stack: auth.layer(guard.layer(noop)),
+            digests: moka::sync::Cache::builder()
+                .max_capacity(200_000)
+                .build_with_hasher(BuildHasherDefault::default()),
+        };
+        for sample in &hot.samples {
+            assert_eq!(answer(&mut hot.stack, sample.request()), StatusCode::OK);
+            hot.digests.insert(sha256(sample), sample.token().into());
+        }
+        hot.digests.run_pending_tasks();
+        hot
+    }
+}
+
+/// The digest that everybody would take.
+///
+/// # Panics
+///
+/// Never: SHA-256 has 32 bytes.
+#[must_use]
+pub fn sha256(sample: &Sample) -> [u8; 32] {
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, sample.token().as_bytes());
+    digest.as_ref().try_into().expect("it has 32 bytes")
 }
 
 /// Sends a request through a service that need not wait for anything.

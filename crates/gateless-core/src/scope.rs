@@ -208,7 +208,9 @@ impl ScopeSet {
     /// Whether `scope` is granted.
     #[must_use]
     pub fn contains(&self, scope: &Scope) -> bool {
-        self.iter().any(|granted| granted == scope.as_str())
+        // By bytes: searching a `char` has a price of its own, which counts where the answer is this short.
+        let mut granted = self.0.as_bytes().split(|byte| *byte == b' ');
+        granted.any(|granted| granted == scope.as_str().as_bytes())
     }
 
     /// The granted scopes in the token's order; one that the token repeats appears again.

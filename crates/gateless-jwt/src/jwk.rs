@@ -222,13 +222,23 @@ impl KeySet {
     ///
     /// [`TokenFault::KeyUnknown`] when it would not, or by another key at most.
     pub(crate) fn vouch(&self, key_id: Option<&str>, stamp: Stamp) -> Result<(), TokenFault> {
-        let key = self.keys.iter().find(|key| key.stamp() == stamp);
-        let algorithm = key.ok_or(TokenFault::KeyUnknown)?.algorithm();
-        let mut candidates = self.candidates(key_id, algorithm)?;
-        candidates
-            .any(|key| key.stamp() == stamp)
-            .then_some(())
-            .ok_or(TokenFault::KeyUnknown)
+        if self.refuses(key_id) {
+            return Err(TokenFault::KeyRefused);
+        }
+        let mut keys = self.keys.iter().enumerate();
+        let (position, key) = keys
+            .find(|(_, key)| key.stamp() == stamp)
+            .ok_or(TokenFault::KeyUnknown)?;
+        let is_tried = if position < MAX_TRIALS {
+            match key_id {
+                Some(_) => key.id() == key_id,
+                None => !self.refuses(key.id()),
+            }
+        } else {
+            let mut candidates = self.candidates(key_id, key.algorithm())?;
+            candidates.any(|key| key.stamp() == stamp)
+        };
+        is_tried.then_some(()).ok_or(TokenFault::KeyUnknown)
     }
 }
 

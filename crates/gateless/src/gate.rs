@@ -121,11 +121,20 @@ pub type Verdict = Result<Pass, Rejection>;
 #[must_use]
 pub struct Pass {
     identity: Identity,
+    /// Apart, as most requests have none and a pass is moved a few times.
+    changes: Option<Box<Changes>>,
+}
+
+#[derive(Debug, Default)]
+struct Changes {
     strips_credentials: bool,
     stripped: Vec<HeaderName>,
     sensitive: Vec<HeaderName>,
-    response_headers: Vec<(HeaderName, HeaderValue)>,
+    response_headers: ResponseHeaders,
 }
+
+/// What is added to a response.
+type ResponseHeaders = Vec<(HeaderName, HeaderValue)>;
 
 #[derive(Debug, Default)]
 enum Identity {
@@ -160,31 +169,35 @@ impl Pass {
     }
 
     /// Takes the credentials off the request, so that nothing behind this stage can hand them on.
-    pub const fn strip_credentials(mut self) -> Self {
-        self.strips_credentials = true;
+    pub fn strip_credentials(mut self) -> Self {
+        self.changes().strips_credentials = true;
         self
     }
 
     /// Takes a header field off the request.
     pub fn strip_header(mut self, name: HeaderName) -> Self {
-        self.stripped.push(name);
+        self.changes().stripped.push(name);
         self
     }
 
     /// Marks a header field of the request as sensitive, so that it stays out of debug output.
     pub fn sensitive_header(mut self, name: HeaderName) -> Self {
-        self.sensitive.push(name);
+        self.changes().sensitive.push(name);
         self
     }
 
     /// Adds a header field to the response, next to those that it has.
     pub fn response_header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.response_headers.push((name, value));
+        self.changes().response_headers.push((name, value));
         self
     }
 
+    fn changes(&mut self) -> &mut Changes {
+        self.changes.get_or_insert_default()
+    }
+
     /// Changes the request; what remains is for the response.
-    fn apply<B>(self, request: &mut Request<B>) -> Vec<(HeaderName, HeaderValue)> {
+    fn apply<B>(self, request: &mut Request<B>) -> ResponseHeaders {
         match self.identity {
             Identity::Unchanged => {}
             Identity::Known(principal) => {
@@ -195,19 +208,22 @@ impl Pass {
             }
             Identity::Anonymous => Anonymous::attach(request.extensions_mut()),
         }
-        if self.strips_credentials {
+        let Some(changes) = self.changes else {
+            return ResponseHeaders::new();
+        };
+        if changes.strips_credentials {
             request.headers_mut().remove(AUTHORIZATION);
         }
-        for name in &self.sensitive {
+        for name in &changes.sensitive {
             // Every value: a request may have several `Cookie` fields.
             for (field, value) in request.headers_mut() {
                 value.set_sensitive(value.is_sensitive() || field == name);
             }
         }
-        for name in &self.stripped {
+        for name in &changes.stripped {
             request.headers_mut().remove(name);
         }
-        self.response_headers
+        changes.response_headers
     }
 }
 
@@ -240,35 +256,38 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let state = match self.gate.decide(Head::of(&request)) {
-            Step::Now(Ok(pass)) => {
-                let headers = pass.apply(&mut request);
-                State::Forward {
+        match self.gate.decide(Head::of(&request)) {
+            Step::Now(Ok(pass)) => ResponseFuture {
+                state: State::Forward {
+                    headers: pass.apply(&mut request),
                     future: self.inner.call(request),
-                    headers,
-                }
-            }
-            Step::Now(Err(rejection)) => {
-                let wire = Wire::of(request.headers());
-                State::refuse(G::NAME, &self.gate.renderer(), &rejection, wire)
-            }
+                },
+            },
+            Step::Now(Err(rejection)) => ResponseFuture {
+                state: {
+                    let wire = Wire::of(request.headers());
+                    State::refuse(G::NAME, &self.gate.renderer(), &rejection, wire)
+                },
+            },
             Step::Wait(wait) => {
                 // `poll_ready` prepared *this* instance, not a clone of it: the prepared one goes into the future,
                 // the clone stays behind to be polled again.
                 let clone = self.inner.clone();
                 let prepared = mem::replace(&mut self.inner, clone);
-                State::Wait {
-                    wait,
-                    held: Some(Held {
-                        prepared,
-                        request,
-                        stage: G::NAME,
-                        renderer: self.gate.renderer(),
-                    }),
+                let held = Held {
+                    prepared,
+                    request,
+                    stage: G::NAME,
+                    renderer: self.gate.renderer(),
+                };
+                ResponseFuture {
+                    state: State::Wait {
+                        wait,
+                        held: Some(Box::new(held)),
+                    },
                 }
             }
-        };
-        ResponseFuture { state }
+        }
     }
 }
 
@@ -289,13 +308,14 @@ pin_project! {
     where
         S: Service<Request<ReqBody>>,
     {
-        Forward { #[pin] future: S::Future, headers: Vec<(HeaderName, HeaderValue)> },
+        Forward { #[pin] future: S::Future, headers: ResponseHeaders },
         Refuse { response: Option<Response<Bytes>> },
-        Wait { #[pin] wait: W, held: Option<Held<S, ReqBody>> },
+        Wait { #[pin] wait: W, held: Option<Box<Held<S, ReqBody>>> },
     }
 }
 
-/// A request that waits for its decision, with the service that was made ready for it.
+/// A request that waits for its decision, with the service that was made ready for it. Boxed: next to waiting that is
+/// nothing, and it keeps the future of every other request small.
 struct Held<S, ReqBody> {
     prepared: S,
     request: Request<ReqBody>,
@@ -366,7 +386,7 @@ where
                         mut request,
                         stage,
                         renderer,
-                    } = held
+                    } = *held
                         .take()
                         .expect("the state changes when the wait is over");
                     match verdict {

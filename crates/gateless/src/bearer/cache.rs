@@ -4,9 +4,9 @@
 //! digest of all of it ([`crate::digest`]) and the policy that it was read under, and neither it nor its digest can be
 //! had from here.
 
-use std::hash::RandomState;
 use std::time::Duration;
 
+use foldhash::quality::RandomState;
 use gateless_core::{Clock, ConfigError, Monotonic, TokenFault};
 use gateless_jwt::Facts;
 use quick_cache::sync::{Cache, DefaultLifecycle};
@@ -147,7 +147,7 @@ impl Tokens {
         self.settings
     }
 
-    pub(super) fn key(&self, epoch: PolicyEpoch, token: &str) -> TokenKey {
+    pub(super) fn key(&self, epoch: PolicyEpoch, token: &[u8]) -> TokenKey {
         TokenKey {
             epoch,
             token: self.digester.digest(token),
@@ -204,7 +204,7 @@ where
     let size = Size {
         least: bytes.div_ceil(tokens) as u64,
     };
-    let (hasher, lifecycle) = (RandomState::new(), DefaultLifecycle::default());
+    let (hasher, lifecycle) = (RandomState::default(), DefaultLifecycle::default());
     Cache::with_options(options, size, hasher, lifecycle)
 }
 

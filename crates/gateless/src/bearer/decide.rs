@@ -103,26 +103,37 @@ impl Authenticator {
     }
 
     pub(super) fn decide(self: &Arc<Self>, head: Head<'_>, without: Verdict) -> Step<WaitForKeys> {
-        let token = match self.sources.find(head) {
-            Ok(Some(token)) => token,
+        let presented = match self.sources.find(head) {
+            Ok(Some(presented)) => presented,
             Ok(None) => return Step::Now(without),
             Err(fault) => return Step::Now(Err(fault.into())),
         };
         if self.tls.is_some_and(|evidence| !evidence.is_secure(head)) {
             return Step::Now(Err(PresentationFault::Exposed.into()));
         }
-        match self.attempt(token) {
-            Attempt::Decided(Ok(principal)) => Step::Now(Ok(self.pass(principal))),
-            Attempt::Decided(Err(fault)) => Step::Now(Err(fault.into())),
+        let memory = self.memory(presented.bytes());
+        if let Some(decided) = memory.as_ref().and_then(|memory| self.recall(memory)) {
+            return Step::Now(self.verdict(decided));
+        }
+        let token = match presented.token() {
+            Ok(token) => token,
+            Err(fault) => return Step::Now(Err(fault.into())),
+        };
+        match self.verify(token, memory) {
+            Attempt::Decided(decided) => Step::Now(self.verdict(decided)),
             Attempt::LacksKey(_) | Attempt::LacksKeys(_) => {
                 let (this, token) = (Arc::clone(self), AccessToken::new(token));
                 Step::Wait(Box::pin(async move {
-                    this.wait(&token)
-                        .await
-                        .map(|principal| this.pass(principal))
+                    let principal = this.wait(&token).await?;
+                    Ok(this.pass(principal))
                 }))
             }
         }
+    }
+
+    fn verdict(&self, decided: Result<Principal, TokenFault>) -> Verdict {
+        let principal = decided?;
+        Ok(self.pass(principal))
     }
 
     fn pass(&self, principal: Principal) -> Pass {
@@ -148,23 +159,26 @@ impl Authenticator {
 
     /// Judges a token with the keys at hand, and with what is known of it.
     fn attempt(&self, token: &str) -> Attempt<'_> {
-        let memory = self.tokens.as_deref().map(|tokens| Memory {
-            tokens,
-            key: tokens.key(self.epoch, token),
-        });
-        memory
-            .as_ref()
-            .and_then(|memory| self.recall(memory))
-            .unwrap_or_else(|| self.verify(token, memory))
+        let memory = self.memory(token.as_bytes());
+        match memory.as_ref().and_then(|memory| self.recall(memory)) {
+            Some(decided) => Attempt::Decided(decided),
+            None => self.verify(token, memory),
+        }
+    }
+
+    fn memory(&self, token: &[u8]) -> Option<Memory<'_>> {
+        let tokens = self.tokens.as_deref()?;
+        let key = tokens.key(self.epoch, token);
+        Some(Memory { tokens, key })
     }
 
     /// Judges a token by what was found out about it before; `None` when it has to be verified.
-    fn recall(&self, memory: &Memory<'_>) -> Option<Attempt<'_>> {
+    fn recall(&self, memory: &Memory<'_>) -> Option<Result<Principal, TokenFault>> {
         let Recalled { known, was_good } = memory.tokens.recall(&memory.key, &*self.clock)?;
         let issuer = self.issuers.get(known.issuer)?;
         let (held, standing) = issuer.keys.usable();
         if standing == Standing::Missing {
-            return Some(Attempt::LacksKeys(&issuer.keys));
+            return None;
         }
         let decided = match known.finding {
             Finding::Facts(facts) => facts.judge(&held.keys, &issuer.policy, self.clock.wall()),
@@ -182,7 +196,7 @@ impl Authenticator {
                 }
             }
         }
-        Some(Attempt::Decided(decided))
+        Some(decided)
     }
 
     fn verify(&self, token: &str, memory: Option<Memory<'_>>) -> Attempt<'_> {
@@ -203,7 +217,9 @@ impl Authenticator {
         }
         let finding = match unverified.verify(&held.keys, &issuer.policy) {
             Ok(facts) => Finding::Facts(facts),
-            Err(TokenFault::KeyUnknown) => return Attempt::LacksKey(&issuer.keys),
+            Err(TokenFault::KeyUnknown) if issuer.keys.can_fetch() => {
+                return Attempt::LacksKey(&issuer.keys);
+            }
             Err(fault) => Finding::Fault {
                 fault,
                 version: held.version,

@@ -17,6 +17,26 @@ pub(super) struct Sources {
     pub(super) max_token_len: usize,
 }
 
+/// What stands where a token is expected, neither empty nor too long. Its characters are looked at only when it is not
+/// known already: a token that was accepted before has none but good ones.
+#[derive(Clone, Copy)]
+pub(super) struct Presented<'r>(&'r [u8]);
+
+impl<'r> Presented<'r> {
+    /// As it came.
+    pub(super) const fn bytes(self) -> &'r [u8] {
+        self.0
+    }
+
+    /// The token, when it has the form of one.
+    pub(super) fn token(self) -> Result<&'r str, PresentationFault> {
+        if !is_b64token(self.0) {
+            return Err(PresentationFault::BadCharacters);
+        }
+        std::str::from_utf8(self.0).map_err(|_| PresentationFault::BadCharacters)
+    }
+}
+
 /// A cookie that carries a token, and what keeps other sites from sending it.
 #[derive(Clone, Debug)]
 pub(super) struct Cookie {
@@ -58,7 +78,10 @@ impl CsrfDefence {
 
 impl Sources {
     /// The token of a request, or `None` when it has no bearer credentials.
-    pub(super) fn find<'r>(&self, head: Head<'r>) -> Result<Option<&'r str>, PresentationFault> {
+    pub(super) fn find<'r>(
+        &self,
+        head: Head<'r>,
+    ) -> Result<Option<Presented<'r>>, PresentationFault> {
         let mut found = authorization(head.headers)?;
         if self.has_further_sources() {
             let further = [
@@ -79,17 +102,14 @@ impl Sources {
         self.cookie.is_some() || self.header.is_some() || self.query.is_some()
     }
 
-    fn check<'r>(&self, token: &'r [u8]) -> Result<&'r str, PresentationFault> {
+    fn check<'r>(&self, token: &'r [u8]) -> Result<Presented<'r>, PresentationFault> {
         if token.is_empty() {
-            return Err(PresentationFault::EmptyToken);
+            Err(PresentationFault::EmptyToken)
+        } else if token.len() > self.max_token_len {
+            Err(PresentationFault::TooLong)
+        } else {
+            Ok(Presented(token))
         }
-        if token.len() > self.max_token_len {
-            return Err(PresentationFault::TooLong);
-        }
-        if !is_b64token(token) {
-            return Err(PresentationFault::BadCharacters);
-        }
-        std::str::from_utf8(token).map_err(|_| PresentationFault::BadCharacters)
     }
 
     fn in_header<'r>(&self, head: Head<'r>) -> Option<&'r [u8]> {

@@ -122,6 +122,11 @@ impl KeyStore {
         &self.issuer
     }
 
+    /// Whether there may be newer keys than those that are held.
+    pub(in crate::bearer) const fn can_fetch(&self) -> bool {
+        self.source.is_some()
+    }
+
     pub(in crate::bearer) const fn timeout(&self) -> Duration {
         self.timing.timeout
     }
