@@ -19,34 +19,13 @@ pub(crate) struct Jws<'t> {
 impl<'t> Jws<'t> {
     /// Splits a token, and gives out its payload next to it.
     pub(crate) fn parse(token: &'t str) -> Result<(Self, Vec<u8>), TokenFault> {
-        let (header, rest) = token.split_once('.').ok_or(TokenFault::Malformed)?;
-        let (payload, signature) = rest.split_once('.').ok_or(TokenFault::Malformed)?;
-        if signature.contains('.') {
-            let further = signature.bytes().filter(|byte| *byte == b'.').count();
-            return Err(if further == 2 {
-                TokenFault::Encrypted
-            } else {
-                TokenFault::Malformed
-            });
-        }
-        if header.is_empty() || payload.is_empty() || signature.is_empty() {
-            return Err(TokenFault::Malformed);
-        }
-        let decode =
-            |segment: &str| base64url::decode(segment.as_bytes()).ok_or(TokenFault::Malformed);
-        let signed = token
-            .get(..token.len() - rest.len() + payload.len())
-            .unwrap_or(token);
-
-        let header = decode(header)?;
-        let signature = decode(signature)?;
-        let payload = decode(payload)?;
+        let segments = Segments::decode(token).ok_or_else(|| misshapen(token))?;
         let jws = Self {
-            header: Header::parse(&header)?,
-            signed,
-            signature,
+            header: Header::parse(&segments.header)?,
+            signed: segments.signed,
+            signature: segments.signature,
         };
-        Ok((jws, payload))
+        Ok((jws, segments.payload))
     }
 
     /// Checks the header against `policy` and the signature against `keys`. Tells which key verified it.
@@ -81,6 +60,41 @@ impl<'t> Jws<'t> {
         let mut candidates = keys.candidates(self.header.key_id(), algorithm)?;
         let signer = candidates.find(|key| key.verify(self.signed.as_bytes(), &self.signature));
         signer.map(Key::stamp).ok_or(TokenFault::SignatureInvalid)
+    }
+}
+
+/// The three segments decoded, and what is signed of them.
+struct Segments<'t> {
+    header: Vec<u8>,
+    payload: Vec<u8>,
+    signature: Vec<u8>,
+    signed: &'t str,
+}
+
+impl<'t> Segments<'t> {
+    /// `None` when the token does not have exactly three of them, or one is empty or not base64url. A further dot needs
+    /// no search: it is in what should be the signature, and no character of that.
+    fn decode(token: &'t str) -> Option<Self> {
+        let (header, rest) = token.split_once('.')?;
+        let (payload, signature) = rest.split_once('.')?;
+        let decode = |segment: &str| match segment {
+            "" => None,
+            _ => base64url::decode(segment.as_bytes()),
+        };
+        Some(Self {
+            header: decode(header)?,
+            payload: decode(payload)?,
+            signature: decode(signature)?,
+            signed: token.get(..header.len() + 1 + payload.len())?,
+        })
+    }
+}
+
+/// What is wrong with a token that is no JWS: five segments are a JWE (RFC 7516 §7.1).
+fn misshapen(token: &str) -> TokenFault {
+    match token.split('.').count() {
+        5 => TokenFault::Encrypted,
+        _ => TokenFault::Malformed,
     }
 }
 
