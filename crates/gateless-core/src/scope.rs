@@ -74,13 +74,17 @@ impl Scope {
     }
 }
 
+const fn is_scope_byte(byte: u8) -> bool {
+    matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)
+}
+
 /// `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )`, RFC 6749 §3.3.
 const fn is_scope_token(mut bytes: &[u8]) -> bool {
     if bytes.is_empty() {
         return false;
     }
     while let [first, rest @ ..] = bytes {
-        if !matches!(first, 0x21 | 0x23..=0x5b | 0x5d..=0x7e) {
+        if !is_scope_byte(*first) {
             return false;
         }
         bytes = rest;
@@ -174,10 +178,7 @@ impl ScopeSet {
     /// [`InvalidScope`] when a token holds a character outside RFC 6749 §3.3.
     pub fn parse(text: impl Into<Box<str>>) -> Result<Self, InvalidScope> {
         let text = text.into();
-        if text
-            .split(' ')
-            .all(|token| token.is_empty() || is_scope_token(token.as_bytes()))
-        {
+        if text.bytes().all(|byte| byte == b' ' || is_scope_byte(byte)) {
             Ok(Self(text))
         } else {
             Err(InvalidScope)
