@@ -1,5 +1,7 @@
 //! The JOSE header: the one part of a token that is read before its signature is checked, so it is read strictly.
 
+use std::borrow::Cow;
+
 use gateless_core::TokenFault;
 use serde::de::{Error, MapAccess};
 
@@ -14,7 +16,7 @@ const MAX_KEY_ID: usize = 256;
 pub struct Header {
     algorithm: Algorithm,
     key_id: Option<Box<str>>,
-    media_type: Option<Box<str>>,
+    media_type: Option<Cow<'static, str>>,
     carries_key: bool,
 }
 
@@ -68,7 +70,7 @@ struct Members {
     /// Missing, unknown, or known.
     algorithm: Option<Option<Algorithm>>,
     key_id: Option<Box<str>>,
-    media_type: Option<Box<str>>,
+    media_type: Option<Cow<'static, str>>,
     carries_key: bool,
     unsupported: bool,
 }
@@ -89,7 +91,7 @@ impl<'de> Object<'de> for Members {
             }
             "typ" => {
                 let Text(media_type) = map.next_value()?;
-                self.media_type = Some(short_media_type(&media_type).into());
+                self.media_type = Some(short_media_type(&media_type));
             }
             "cty" => {
                 let Text(content_type) = map.next_value()?;
@@ -111,11 +113,15 @@ impl<'de> Object<'de> for Members {
     }
 }
 
-fn short_media_type(media_type: &str) -> String {
+fn short_media_type(media_type: &str) -> Cow<'static, str> {
+    // As most access tokens spell it: nothing to allocate.
+    if media_type == "at+jwt" {
+        return Cow::Borrowed("at+jwt");
+    }
     let lower = media_type.to_ascii_lowercase();
     match lower.strip_prefix("application/") {
-        Some(short) if !short.contains('/') => short.to_owned(),
-        _ => lower,
+        Some(short) if !short.contains('/') => short.to_owned().into(),
+        _ => lower.into(),
     }
 }
 
