@@ -51,6 +51,7 @@ impl Header {
     }
 
     pub(crate) fn parse(json: &[u8]) -> Result<Self, TokenFault> {
+        let json = str::from_utf8(json).map_err(|_| TokenFault::HeaderInvalid)?;
         let members = json::read(json, Members::default()).ok_or(TokenFault::HeaderInvalid)?;
         if members.unsupported {
             return Err(TokenFault::HeaderUnsupported);

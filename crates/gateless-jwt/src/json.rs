@@ -23,8 +23,7 @@ pub(crate) trait Object<'de> {
 }
 
 /// Reads a document that is one object; `None` for anything else.
-pub(crate) fn read<'de, T: Object<'de>>(json: &'de [u8], mut object: T) -> Option<T> {
-    let json = std::str::from_utf8(json).ok()?;
+pub(crate) fn read<'de, T: Object<'de>>(json: &'de str, mut object: T) -> Option<T> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     deserializer
         .deserialize_map(ObjectVisitor(&mut object))
@@ -384,7 +383,7 @@ mod tests {
     }
 
     fn read_sample(json: impl AsRef<[u8]>) -> Option<Sample> {
-        read(json.as_ref(), Sample::default())
+        read(str::from_utf8(json.as_ref()).ok()?, Sample::default())
     }
 
     #[rstest]

@@ -33,7 +33,7 @@ impl<'t> Unverified<'t> {
     pub fn parse(token: &'t str) -> Result<Self, TokenFault> {
         let (jws, payload) = Jws::parse(token)?;
         let json = String::from_utf8(payload).map_err(|_| TokenFault::ClaimsInvalid)?;
-        let mut claims = Claims::parse(json.as_bytes()).ok_or(TokenFault::ClaimsInvalid)?;
+        let mut claims = Claims::parse(&json).ok_or(TokenFault::ClaimsInvalid)?;
         let issuer = claims.issuer.take().ok_or(TokenFault::ClaimMissing)?;
         Ok(Self {
             jws,
