@@ -235,3 +235,8 @@ impl Weighter<TokenKey, (Monotonic, Known)> for Size {
         self.of::<(Monotonic, Known)>(known)
     }
 }
+
+// Without a backend no token can be verified.
+#[cfg(test)]
+#[cfg(any(feature = "aws_lc_rs", feature = "rust_crypto"))]
+mod tests;

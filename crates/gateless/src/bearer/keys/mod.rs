@@ -13,7 +13,7 @@ use std::time::Duration;
 use gateless_core::{Clock, ConfigError, OnOutage};
 use gateless_jwt::{KeySet, TokenPolicy};
 
-use self::fetch::{Document, Fetch, FileFetch};
+use self::fetch::{Fetch, FileFetch};
 pub(super) use self::schedule::{Standing, Timing};
 pub use self::status::{KeyState, KeyStatus};
 pub(super) use self::store::{Demand, KeyStore};
@@ -211,7 +211,7 @@ impl Keys {
         faults.into_result()?;
         let store = KeyStore::fetched(policy.issuer(), fetch, timing, clock);
         if let Some(keys) = initial {
-            store.hold(Document::new(keys));
+            store.hold(keys);
         }
         Ok(store)
     }

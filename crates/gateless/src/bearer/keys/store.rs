@@ -86,7 +86,7 @@ impl KeyStore {
     /// Keys that never change.
     pub(super) fn fixed(issuer: &str, timing: Timing, keys: KeySet, clock: Arc<dyn Clock>) -> Self {
         let store = Self::new(issuer, None, timing, clock);
-        store.hold(Document::new(keys));
+        store.hold(keys);
         store
     }
 
@@ -131,9 +131,9 @@ impl KeyStore {
         self.timing.timeout
     }
 
-    /// Puts keys in place that were fetched just now.
-    pub(super) fn hold(&self, document: Document) {
-        self.replace(&self.progress(), Fetched::New(document));
+    /// Puts keys in place as if they were fetched just now.
+    pub(in crate::bearer) fn hold(&self, keys: KeySet) {
+        self.replace(&self.progress(), Fetched::New(Document::new(keys)));
     }
 
     /// The keys, and whether they may be used. Sees to it that ageing ones are renewed, without waiting for that.
