@@ -45,7 +45,7 @@
 //! # Features
 //!
 //! `bearer`, `jwks`, `scope` and `aws_lc_rs` are on by default. With `default-features = false` and `scope` alone no
-//! cryptography and no HTTP client is compiled. `axum` adds extractors, `rust_crypto` a backend in pure Rust.
+//! cryptography and no HTTP client is compiled. `axum` adds extractors, `metrics` counters, `rust_crypto` a backend in pure Rust.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "bearer")]

@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use gateless::bearer::BearerHandle;
 use gateless::{Principal, Wire};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -39,9 +40,21 @@ pub(crate) fn routes(store: Store) -> Router {
         .with_state(store)
 }
 
-/// The only route that is open to everybody.
-pub(crate) fn open_routes() -> Router {
-    Router::new().route("/healthz", get(async || "ok\n"))
+/// The only routes that are open to everybody: for whoever runs the service. They tell strangers nothing.
+pub(crate) fn open_routes(auth: BearerHandle) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .with_state(auth)
+}
+
+/// Whether tokens can be checked. Without keys every one of them would get `503`.
+async fn ready(State(auth): State<BearerHandle>) -> (StatusCode, &'static str) {
+    if auth.is_ready() {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
 }
 
 /// Whatever is not a route. It stands behind authentication, so that strangers do not learn which paths exist.

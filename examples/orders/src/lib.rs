@@ -1,7 +1,7 @@
 //! The running example of gateless: orders over HTTP and gRPC, on one port, behind the same layers.
 //!
 //! ```text
-//!                           ┌─ GET /healthz
+//!                           ┌─ GET /healthz, GET /readyz
 //! request ─► router ────────┤
 //!                           └─► StripIdentityHeaders ─► BearerAuth ─┬─► ScopeGuard ─► handler or gRPC method
 //!                                                                  ├─► GET /whoami
@@ -45,6 +45,7 @@ pub mod proto {
 ///
 /// All routes but the open ones are inside the layers, and so is the fallback: what is not declared is denied.
 pub fn app(auth: BearerAuth, store: Store) -> Router {
+    let open = http::open_routes(auth.handle().clone());
     let protected = http::routes(store.clone())
         .merge(grpc::routes(store))
         .fallback(http::unknown)
@@ -53,7 +54,7 @@ pub fn app(auth: BearerAuth, store: Store) -> Router {
                 .layer(StripIdentityHeaders::default())
                 .layer(auth),
         );
-    http::open_routes().merge(protected)
+    open.merge(protected)
 }
 
 /// The code of the README has to compile.

@@ -94,12 +94,13 @@ async fn json_of(response: Response<Body>) -> Value {
 #[case("/orders/../healthz")]
 #[case("/%68ealthz")]
 #[case("/healthz/")]
+#[case("/readyz/")]
 #[case("/admin")]
 #[case("/whoami")]
 #[case("/nowhere")]
 #[case("/orders.v1.Orders/List")]
 #[tokio::test]
-async fn tj_03_only_health_is_open(#[case] path: &str) {
+async fn tj_03_only_health_and_readiness_are_open(#[case] path: &str) {
     let fixture = fixture();
     for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"] {
         let request = Request::builder().method(method).uri(path);
@@ -109,10 +110,24 @@ async fn tj_03_only_health_is_open(#[case] path: &str) {
     }
 }
 
+#[rstest]
+#[case("/healthz")]
+#[case("/readyz")]
 #[tokio::test]
-async fn health_needs_no_token() {
-    let request = Request::get("/healthz").body(Body::empty()).unwrap();
+async fn health_and_readiness_need_no_token(#[case] path: &str) {
+    let request = Request::get(path).body(Body::empty()).unwrap();
     assert_eq!(fixture().send(request).await.status(), 200);
+}
+
+#[tokio::test]
+async fn without_keys_the_service_is_healthy_and_not_ready() {
+    let nobody = "http://127.0.0.1:9";
+    let app = app(bearer_auth(nobody, "orders").unwrap(), Store::new());
+    for (path, status) in [("/healthz", 200), ("/readyz", 503)] {
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let response = app.clone().oneshot(request).await.unwrap();
+        assert_eq!(response.status(), status, "{path}");
+    }
 }
 
 #[rstest]

@@ -25,6 +25,7 @@ async fn orders_serves_the_clients_of_a_real_authorization_server_and_nobody_els
     let lacks = Outcome::Lacks;
     for (method, path, token, outcome) in [
         (Method::GET, "/healthz", None, Outcome::Passes),
+        (Method::GET, "/readyz", None, Outcome::Passes),
         (Method::POST, "/orders", None, Outcome::NoCredentials),
         (Method::POST, "/orders", read, lacks("orders:write")),
         (Method::GET, "/admin", write, lacks("orders:admin")),

@@ -6,11 +6,15 @@
 //! | [`ordering`] | which layer goes where, and what happens when it does not? |
 //! | [`tokens`] | which tokens are accepted, and how do I fit that to my issuer? |
 //! | [`keys`] | where do keys come from, and what happens when the issuer is away? |
+//! | [`failing_closed`] | what happens in an outage, and what can be done in an emergency? |
 //! | [`refusals`] | what does a caller see, and what do I see? |
+//! | [`observing`] | what is counted and logged, under which names? |
 #![cfg(all(feature = "jwks", feature = "scope"))]
 
+pub mod failing_closed;
 pub mod getting_started;
 pub mod keys;
+pub mod observing;
 pub mod ordering;
 pub mod refusals;
 pub mod tokens;

@@ -50,6 +50,18 @@
 //! The caller's identity is always the pair (`issuer`, `subject`). A database that keys by subject alone mixes up two
 //! people as soon as there is a second issuer.
 //!
+//! ## Tokens that come again
+//!
+//! A token whose signature was verified is remembered, by a digest, with the facts that it vouches for; see
+//! [`TokenCache`](crate::bearer::TokenCache). The decision is never remembered. With each request the clock, the keys of
+//! the issuer and the whole policy are asked again, so that the answer is the one that the token would get without
+//! the cache. Scopes are asked for by [`ScopeGuard`](crate::scope::ScopeGuard), route by route.
+//!
+//! ## Changing the policy while serving
+//!
+//! [`BearerHandle::reload`](crate::bearer::BearerHandle::reload) takes a builder like the one that made the layer.
+//! Nothing changes unless all of it can be used.
+//!
 //! ## Why HMAC is not among the defaults
 //!
 //! Whoever can verify an HMAC token can make one. [`Key::hmac`](crate::bearer::Key::hmac) exists for issuers that

@@ -1,0 +1,77 @@
+//! # Failing closed
+//!
+//! A dependency that is away must neither let anybody in nor throw everybody out. `401` tells a client to throw its
+//! token away, so that one short outage becomes a storm of sign-ins; `200` is worse. What a stage answers while it
+//! cannot decide is `503` with `Retry-After`, or `UNAVAILABLE`: the request may be repeated as it is.
+//!
+//! | dependency | choices | while it is away, and what is held is past its time |
+//! |---|---|---|
+//! | the keys of an issuer | [`OnOutage`](crate::OnOutage), an argument of [`Keys::discovery`](crate::bearer::Keys::discovery) and [`Keys::jwks_url`](crate::bearer::Keys::jwks_url) | `503` for tokens of that issuer; others are not touched |
+//! | a file with keys | none: what was read stays | – |
+//! | a new configuration | none: the old one stays | – |
+//!
+//! There is no choice that opens: a request is never let through because something could not be checked.
+//!
+//! ## The keys of an issuer
+//!
+//! ```text
+//! fetched          renewal begins            lifetime over           bound of the outage policy
+//!   │── fresh ───────────│── fresh, being renewed ──│── stale ─────────────│── missing: 503
+//!   0                  7 to 8 min                 10 min              10 min + StaleFor(d)
+//! ```
+//!
+//! - [`OnOutage::FailClosed`](crate::OnOutage::FailClosed): nothing is stale. An outage of the issuer that is longer
+//!   than what is left of the lifetime, 2 to 10 minutes, is one of the service.
+//! - [`OnOutage::StaleFor(d)`](crate::OnOutage::StaleFor): keys are used for `d` longer. A key that the issuer withdraws
+//!   meanwhile is believed for as long; [`refuse_key`](crate::bearer::BearerHandle::refuse_key) does not wait for the
+//!   issuer. An hour is usual, a day is a hole.
+//!
+//! The policy is a value: it stands in the `Debug` output of a layer, next to lifetime, cooldown and timeout.
+//!
+//! A token whose key id is unknown is a different matter. It may be signed by a new key, or made up. It causes one
+//! fetch per cooldown, and then:
+//!
+//! | the last fetch | answer | why |
+//! |---|---|---|
+//! | brought keys, this one is not among them | `401` | the issuer was asked, and does not have it |
+//! | failed | `503` | nobody knows |
+//!
+//! For the rest of the cooldown (30 s) the first answer stands. An issuer that signs with a new key before it has
+//! published it, or twice within the cooldown, has its new tokens refused for that long; publishing first, for at least
+//! the lifetime, is what RFC 7517 issuers do. A service that fetches at its start, with
+//! [`ready`](crate::bearer::BearerHandle::ready), has the cooldown at hand for its first surprise.
+//!
+//! ## In an emergency
+//!
+//! A [`BearerHandle`](crate::bearer::BearerHandle) acts on every clone of a layer at once:
+//!
+//! | what happened | call | what follows |
+//! |---|---|---|
+//! | a signing key leaked | [`refuse_key`](crate::bearer::BearerHandle::refuse_key) | the next request with such a token gets `401`, known or not, whatever the issuer publishes |
+//! | a key set was tampered with | [`purge_keys`](crate::bearer::BearerHandle::purge_keys) | all keys of the issuer are gone, `503` until new ones are fetched, which begins at once |
+//! | the policy is too lax | [`reload`](crate::bearer::BearerHandle::reload) | judged by the new one from the next request on; an unusable one changes nothing |
+//!
+//! They act on one process. A fleet needs the call on each instance.
+//!
+//! ## What a probe should ask
+//!
+//! [`is_ready`](crate::bearer::BearerHandle::is_ready) is for a readiness probe: it is false as long as tokens of some
+//! issuer would get `503`. It is not for a liveness probe: a restart brings no keys back, and loses those that are held.
+//!
+//! ```
+//! use axum::{Router, http::StatusCode, routing::get};
+//! use gateless::bearer::BearerAuth;
+//!
+//! fn probes(auth: &BearerAuth) -> Router {
+//!     let handle = auth.handle().clone();
+//!     let ready = async move || match handle.is_ready() {
+//!         true => (StatusCode::OK, "ready"),
+//!         false => (StatusCode::SERVICE_UNAVAILABLE, "not ready"),
+//!     };
+//!     Router::new().route("/healthz", get("ok")).route("/readyz", get(ready))
+//! }
+//! # let _ = probes;
+//! ```
+//!
+//! [`key_status`](crate::bearer::BearerHandle::key_status) says more, to people: state, age and ids of the keys, and
+//! what went wrong with the last fetch. It names issuers, so put it where not everybody can read it.

@@ -1,0 +1,47 @@
+//! # What can be observed
+//!
+//! Names are stable and labels have a closed set of values: no token, no claim, nothing that a caller chose. A key id in
+//! an event is one that an operator refused.
+//!
+//! ## Counters and gauges
+//!
+//! With the feature `metrics`, through the [`metrics`](https://docs.rs/metrics) facade. Install the recorder *before*
+//! layers are built: what is counted with each request is registered then.
+//!
+//! | name | kind | labels | counts |
+//! |---|---|---|---|
+//! | `gateless_refusals_total` | counter | `stage`, `code`, `reason` | requests that a stage refused |
+//! | `gateless_tokens_total` | counter | `result`: `cached`, `known_bad`, `verified`, `refused` | tokens that were decided on, by how |
+//! | `gateless_token_cache_entries` | gauge | `pool`: `good`, `bad` | tokens that are remembered |
+//! | `gateless_key_fetches_total` | counter | `issuer`, `result`: `new`, `unchanged`, `failed` | fetches of keys |
+//! | `gateless_keys` | gauge | `issuer` | keys that are held |
+//! | `gateless_keys_fetched_timestamp_seconds` | gauge | `issuer` | when they were fetched last, since 1970 |
+//! | `gateless_stale_keys_used_total` | counter | `issuer` | decisions with keys past their lifetime |
+//! | `gateless_reloads_total` | counter | `result`: `applied`, `refused` | new configurations |
+//!
+//! `code` and `reason` are those of [`Rejection`](crate::Rejection), `issuer` is one of those configured, `stage` the
+//! [`NAME`](crate::gate::Gate::NAME) of a gate.
+//!
+//! Worth an alarm: `gateless_key_fetches_total{result="failed"}` that rises, `gateless_stale_keys_used_total` that rises
+//! at all, `time() - gateless_keys_fetched_timestamp_seconds` beyond the lifetime, and
+//! `gateless_refusals_total{code="pipeline_misordered"}`, which is a fault of the deployment.
+//!
+//! ## Events and spans
+//!
+//! Through [`tracing`](https://docs.rs/tracing), with these as names:
+//!
+//! | name | level | fields | says |
+//! |---|---|---|---|
+//! | `gateless.refused` | debug | `stage`, `code`, `reason` | a request was refused |
+//! | `gateless.misordered` | error | `stage` | a stage found no caller; once for a process |
+//! | `gateless.keys.fetch` | info, a span | `issuer` | a fetch, from its beginning to its end |
+//! | `gateless.keys.fetched` | debug | `issuer`, `is_new`, `keys` | keys came, or were unchanged |
+//! | `gateless.keys.skipped` | debug | `issuer`, `index`, `reason` | a key of a set cannot be used |
+//! | `gateless.keys.failed` | warn | `issuer`, `error`, `held` | a fetch failed; `held` is how the keys stand |
+//! | `gateless.keys.discarded` | debug | `issuer` | keys came too late, after a purge |
+//! | `gateless.keys.purged` | warn | `issuer` | keys were thrown away by hand |
+//! | `gateless.keys.refused` | warn | `issuer`, `key_id` | a key was refused by hand |
+//! | `gateless.reloaded` | info | `epoch` | a new configuration decides |
+//! | `gateless.not_reloaded` | error | `epoch`, `error` | it could not be used; the old one goes on |
+//!
+//! The request's own span is yours: put a tracing layer outside of all of this.
