@@ -18,7 +18,7 @@ fn root() -> PathBuf {
 }
 
 /// The Rust files below `folder`, with what is in them.
-fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
+pub(crate) fn sources(folder: &Path) -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -10,6 +10,7 @@ mod contract;
 mod interop;
 mod keys;
 mod logs;
+mod observing;
 mod presentation;
 mod settings;
 mod sockets;

@@ -196,6 +196,7 @@ impl Authenticator {
                 }
             }
         }
+        issuer.keys.used(standing);
         Some(decided)
     }
 
@@ -233,6 +234,7 @@ impl Authenticator {
             }
             Finding::Fault { fault, .. } => Err(*fault),
         };
+        issuer.keys.used(standing);
         self.metrics.found(match decided {
             Ok(_) => Found::Verified,
             Err(_) => Found::Refused,

@@ -153,11 +153,14 @@ impl KeyStore {
             // Whoever holds the lock is about to begin a fetch: a request never waits for that.
             self.begin(progress, Cause::Renewal, now);
         }
-        let standing = self.timing.standing(age);
+        (held, self.timing.standing(age))
+    }
+
+    /// A token was decided on with these keys.
+    pub(in crate::bearer) fn used(&self, standing: Standing) {
         if standing == Standing::Stale {
             self.metrics.stale_used();
         }
-        (held, standing)
     }
 
     /// Asks for newer keys on behalf of a request that cannot do without.
