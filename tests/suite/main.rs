@@ -9,6 +9,7 @@ mod checklist;
 mod contract;
 mod interop;
 mod keys;
+mod known_tokens;
 mod logs;
 mod observing;
 mod presentation;
