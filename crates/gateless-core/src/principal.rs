@@ -222,14 +222,18 @@ impl Principal {
         ];
         let optional =
             |text: &Option<Box<str>>| text.as_ref().map_or(0, |text| text.len() + OVERHEAD);
-        let audience = |text: &Box<str>| size_of::<Box<str>>() + text.len() + OVERHEAD;
+        let audience = |text: &str| size_of::<Box<str>>() + text.len() + OVERHEAD;
         let actor = |actor: &Actor| {
             size_of::<Actor>() + actor.subject.len() + OVERHEAD + optional(&actor.issuer)
         };
         size_of::<PrincipalParts>()
             + texts.into_iter().map(optional).sum::<usize>()
             + parts.scopes.iter().map(str::len).sum::<usize>()
-            + parts.audience.iter().map(audience).sum::<usize>()
+            + parts
+                .audience
+                .iter()
+                .map(|text| audience(text))
+                .sum::<usize>()
             + parts.actors.iter().map(actor).sum::<usize>()
             + parts.claims.len()
             + 4 * OVERHEAD
