@@ -13,10 +13,10 @@ use super::epoch::PolicyEpoch;
 use super::extract::{Cookie, CsrfDefence, Sources};
 use super::handle::BearerHandle;
 use super::keys::Keys;
+use super::metrics::TokenMetrics;
 use super::transport::TlsEvidence;
 use super::{BearerAuth, OptionalBearerAuth};
 use crate::clock::SystemClock;
-use crate::metrics::TokenMetrics;
 
 /// Settings of [`BearerAuth`]. Only issuer, audience and keys have to be given; they are arguments of
 /// [`BearerAuth::builder`].

@@ -17,10 +17,10 @@ use super::cache::{Finding, Known, Recalled, TokenKey, Tokens};
 use super::epoch::PolicyEpoch;
 use super::extract::Sources;
 use super::keys::{Demand, KeyStore, Keys, Standing};
+use super::metrics::{Found, TokenMetrics};
 use super::transport::TlsEvidence;
 use super::{BearerAuth, KeysUnavailable, OptionalBearerAuth};
 use crate::gate::{Gate, Head, Pass, Step, Verdict};
-use crate::metrics::{Found, TokenMetrics};
 
 /// A decision that waits for keys. Boxed: next to a fetch over the network that is nothing.
 type WaitForKeys = Pin<Box<dyn Future<Output = Verdict> + Send>>;

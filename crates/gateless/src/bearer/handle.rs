@@ -11,7 +11,7 @@ use super::builder::BearerAuthBuilder;
 use super::decide::Authenticator;
 use super::epoch::PolicyEpoch;
 use super::keys::{KeyState, KeyStatus};
-use crate::metrics::TokenMetrics;
+use super::metrics::TokenMetrics;
 
 /// What can be asked of a layer, and done to it, while it serves: readiness, emergencies, a new configuration.
 ///

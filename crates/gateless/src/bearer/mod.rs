@@ -48,6 +48,7 @@ mod epoch;
 mod extract;
 mod handle;
 mod keys;
+mod metrics;
 #[cfg(test)]
 mod tests;
 mod transport;

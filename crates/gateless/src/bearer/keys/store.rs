@@ -19,7 +19,7 @@ use tracing::Instrument as _;
 use super::fetch::{Document, Fetch, FetchError, Fetched, Validator};
 use super::schedule::{Standing, Timing};
 use super::status::KeyStatus;
-use crate::metrics::KeyMetrics;
+use crate::bearer::metrics::KeyMetrics;
 
 pub(in crate::bearer) struct KeyStore {
     issuer: Box<str>,

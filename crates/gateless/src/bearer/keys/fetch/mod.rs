@@ -27,6 +27,10 @@ pub(super) type Fetching<'a> =
 
 /// What a source answers.
 #[derive(Debug)]
+#[cfg_attr(
+    not(feature = "jwks"),
+    allow(dead_code, reason = "a file does not say")
+)]
 pub(super) enum Fetched {
     New(Document),
     /// The document is still the one that came with the validator.
@@ -57,6 +61,10 @@ impl Document {
 
 /// Tells one version of the document at an address from another (RFC 9110 §8.8.3).
 #[derive(Clone, Debug)]
+#[cfg_attr(
+    not(feature = "jwks"),
+    allow(dead_code, reason = "a file does not say")
+)]
 pub(super) struct Validator {
     address: Box<str>,
     entity_tag: HeaderValue,
