@@ -180,14 +180,19 @@ impl KeyStore {
     /// Fetches for the first time, so that the first requests find keys. Also starts the timer that renews them.
     pub(in crate::bearer) async fn warm_up(self: &Arc<Self>) -> bool {
         let is_missing = || self.usable().1 == Standing::Missing;
-        if is_missing() {
-            let mut finished = self.finished.subscribe();
-            let now = self.clock.monotonic();
-            if self.begin(self.progress(), Cause::Renewal, now) {
-                // Whether it came in time shows in what is held then.
-                let _ = tokio::time::timeout(self.timing.timeout, finished.changed()).await;
+        let fetched = async {
+            while is_missing() {
+                let mut finished = self.finished.subscribe();
+                let now = self.clock.monotonic();
+                if !self.begin(self.progress(), Cause::Renewal, now) {
+                    return;
+                }
+                // The one that ends may be one from before a purge, which brings nothing: then there is another.
+                let _ = finished.changed().await;
             }
-        }
+        };
+        // Whether it came in time shows in what is held then.
+        let _ = tokio::time::timeout(self.timing.timeout, fetched).await;
         !is_missing()
     }
 
@@ -200,6 +205,7 @@ impl KeyStore {
         let mut progress = self.progress();
         let version = self.held.load().version + 1;
         self.held.store(Arc::new(Held {
+            keys: KeySet::default().refusing(progress.refused.iter().cloned()),
             version,
             ..Held::default()
         }));
