@@ -14,93 +14,10 @@ use http::Request;
 use rstest::rstest;
 use serde_json::{Value, json};
 use tokio::task::{self, JoinSet};
-use tokio::time::timeout;
 use tower::{Layer as _, ServiceExt as _};
 
-use crate::sockets::DEADLINE;
-use crate::support::{AUDIENCE, Answer, Protocol, Refusal, bearer, refuses, send};
-
-const LIFETIME: Duration = Duration::from_secs(600);
-const COOLDOWN: Duration = Duration::from_secs(30);
-const HOUR: OnOutage = OnOutage::StaleFor(Duration::from_secs(3600));
-
-/// A served issuer and a layer that trusts it, on one clock.
-struct Setup {
-    clock: FakeClock,
-    issuer: TestIssuer,
-    auth: BearerAuth,
-}
-
-fn policy(issuer: &TestIssuer) -> TokenPolicy {
-    TokenPolicy::new(issuer.issuer(), AUDIENCE).danger_allow_http_loopback()
-}
-
-impl Setup {
-    async fn new(keys: Keys) -> Self {
-        let clock = FakeClock::new();
-        let builder = TestIssuer::builder().clock(Arc::new(clock.clone()));
-        let issuer = builder.serve().await.unwrap();
-        let auth = BearerAuth::builder(policy(&issuer), keys)
-            .clock(Arc::new(clock.clone()))
-            .build()
-            .unwrap();
-        Self {
-            clock,
-            issuer,
-            auth,
-        }
-    }
-
-    /// One that has fetched its keys already.
-    async fn warm(keys: Keys) -> Self {
-        let setup = Self::new(keys).await;
-        setup.auth.ready().await.unwrap();
-        assert_eq!(setup.fetches(), 1);
-        setup
-    }
-
-    fn fetches(&self) -> u64 {
-        self.issuer.requests().jwks
-    }
-
-    async fn ask(&self, token: &str) -> Answer {
-        let request = Request::get("/").header("authorization", bearer(token));
-        let answer = send(&self.auth, request.body(String::new()).unwrap()).await;
-        answer.keeps(token);
-        answer
-    }
-
-    async fn accepts(&self, token: &str) {
-        self.ask(token).await.passed();
-    }
-
-    /// Refused in HTTP, and as `Refusal` says.
-    async fn refuses(&self, token: &str, refusal: &Refusal) {
-        self.ask(token).await.refused(Protocol::Http, refusal);
-    }
-
-    async fn accepts_new(&self) {
-        self.accepts(&self.issuer.token().mint()).await;
-    }
-
-    /// Lets the other tasks run until the key set was asked for `times` times, and the answer has arrived.
-    async fn fetched(&self, times: u64) {
-        self.until(|| self.fetches() >= times).await;
-    }
-
-    async fn until(&self, condition: impl Fn() -> bool) {
-        let arrived = async {
-            while !condition() {
-                task::yield_now().await;
-            }
-        };
-        timeout(DEADLINE, arrived).await.expect("it never happened");
-    }
-}
-
-fn stranger() -> TokenFault {
-    TokenFault::KeyUnknown
-}
+use crate::served::{COOLDOWN, HOUR, LIFETIME, Setup, policy, stranger};
+use crate::support::{AUDIENCE, Protocol, Refusal, bearer, refuses, send};
 
 #[tokio::test]
 async fn discovery_and_keys_are_fetched_once_and_used_from_then_on() {
@@ -210,13 +127,13 @@ async fn tb_36_a_token_without_kid_and_a_bad_signature_cause_no_fetch() {
 }
 
 #[tokio::test]
-async fn te_04_a_thousand_first_requests_cause_one_fetch() {
+async fn te_04_ten_thousand_first_requests_cause_one_fetch() {
     let setup = Setup::new(Keys::discovery(HOUR)).await;
     setup.issuer.set_jwks_fault(Fault::Hang);
     let token = setup.issuer.token().mint();
     let mut herd = JoinSet::new();
     let inner = Unforgiving::new();
-    for _ in 0..1000 {
+    for _ in 0..10_000 {
         let request = Request::get("/").header("authorization", bearer(&token));
         let service = setup.auth.layer(inner.clone());
         herd.spawn(service.oneshot(request.body(String::new()).unwrap()));
@@ -227,7 +144,7 @@ async fn te_04_a_thousand_first_requests_cause_one_fetch() {
     while let Some(answer) = herd.join_next().await {
         assert_eq!(answer.unwrap().unwrap().status(), 200);
     }
-    assert_eq!(inner.calls(), 1000);
+    assert_eq!(inner.calls(), 10_000);
     assert_eq!(
         setup.issuer.requests(),
         Requests {

@@ -13,6 +13,7 @@ mod known_tokens;
 mod logs;
 mod observing;
 mod presentation;
+mod served;
 mod settings;
 mod sockets;
 mod sources;
