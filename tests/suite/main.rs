@@ -16,6 +16,7 @@ mod known_tokens;
 mod logs;
 mod observing;
 mod presentation;
+mod reload;
 mod served;
 mod settings;
 mod sockets;
