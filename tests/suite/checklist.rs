@@ -5,11 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The sections that this suite answers for, and how many rows each has.
-const SECTIONS: [(&str, u32); 6] = [
+const SECTIONS: [(&str, u32); 7] = [
     ("TA", 26),
     ("TB", 40),
     ("TC", 18),
     ("TD", 36),
+    ("TE", 30),
     ("TF", 28),
     ("TJ", 17),
 ];
@@ -120,18 +121,49 @@ fn every_row_is_listed_and_every_test_in_the_list_exists() {
     assert!(gone.is_empty(), "no such test: {gone:?}");
 }
 
+/// The lines of code that end up in a service: no comments, no tests, nothing of the testkit.
+fn shipped() -> Vec<(PathBuf, String)> {
+    let crates = fs::read_dir(root().join("crates")).unwrap();
+    let crates = crates.map(|entry| entry.unwrap().path());
+    let shipped = crates.filter(|path| !path.ends_with("gateless-testkit"));
+    let files = shipped.flat_map(|path| sources(&path.join("src")));
+    let is_test = |path: &Path| {
+        path.ends_with("tests.rs")
+            || path
+                .components()
+                .any(|part| part.as_os_str() == "tests" || part.as_os_str() == "testing")
+    };
+    let src = |path: &Path| path.strip_prefix(root().join("crates")).unwrap().to_owned();
+    let lines = files.filter(|(path, _)| !is_test(&src(path)));
+    lines
+        .flat_map(|(path, text)| {
+            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
+            let lines = code
+                .lines()
+                .filter(|line| !line.trim_start().starts_with("//"));
+            let lines: Vec<_> = lines.map(str::to_owned).collect();
+            lines.into_iter().map(move |line| (path.clone(), line))
+        })
+        .collect()
+}
+
+/// No shipped line has any of `words` in it.
+#[track_caller]
+fn nobody_writes(words: &[&str]) {
+    let shipped = shipped();
+    assert!(shipped.len() > 1000, "{} lines", shipped.len());
+    let found: Vec<_> = shipped
+        .iter()
+        .filter(|(_, line)| words.iter().any(|word| line.contains(word)))
+        .collect();
+    assert!(found.is_empty(), "{found:?}");
+}
+
 #[test]
 fn tc_16_only_a_verified_token_makes_a_principal() {
-    let crates = fs::read_dir(root().join("crates")).unwrap();
-    let sources = crates.flat_map(|entry| sources(&entry.unwrap().path().join("src")));
-    let vouching: BTreeSet<_> = sources
-        .filter(|(path, text)| {
-            let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap();
-            !path.ends_with("tests.rs")
-                && code.lines().any(|line| {
-                    !line.trim_start().starts_with("//") && line.contains("assert_authenticated(")
-                })
-        })
+    let vouching: BTreeSet<_> = shipped()
+        .into_iter()
+        .filter(|(_, line)| line.contains("assert_authenticated("))
         .map(|(path, _)| path.file_name().unwrap().to_owned())
         .collect();
     // Where it is defined, and behind `Unverified::check_signature`.
@@ -139,6 +171,51 @@ fn tc_16_only_a_verified_token_makes_a_principal() {
         vouching,
         ["principal.rs", "token.rs"].map(Into::into).into()
     );
+}
+
+#[test]
+fn te_11_no_key_is_built_in() {
+    // A key in PEM, in JWK, or in a file that becomes part of the program.
+    let literals = [
+        "BEGIN ",
+        "\"kty\":",
+        "\\\"kty\\\"",
+        "include_bytes!",
+        "include_str!",
+    ];
+    nobody_writes(&literals);
+    // The beginnings of DER in base64: of a public key for RSA, an elliptic curve, Ed25519.
+    nobody_writes(&["MIIBIjAN", "MFkwEwYH", "MCowBQYD"]);
+}
+
+#[test]
+fn te_18_nothing_switches_the_verification_of_certificates_off() {
+    nobody_writes(&[
+        "danger_accept_invalid",
+        "tls_danger",
+        "accept_invalid",
+        "ServerCertVerifier",
+        "dangerous()",
+        "tls_built_in_root_certs(false)",
+        "verify_mode",
+    ]);
+}
+
+#[test]
+fn te_20_keys_are_held_in_the_process_and_nowhere_else() {
+    let bearer = root().join("crates/gateless/src/bearer");
+    let writes = ["fs::write", "File::create", "OpenOptions", "redis"];
+    let is_shared = |line: &str| {
+        // The epoch of a configuration counts up for the whole process, and is no key.
+        let line = line.trim_start();
+        (line.starts_with("static ") && !line.starts_with("static LAST: AtomicU64"))
+            || writes.iter().any(|word| line.contains(word))
+    };
+    let shared: Vec<_> = shipped()
+        .into_iter()
+        .filter(|(path, line)| path.starts_with(&bearer) && is_shared(line))
+        .collect();
+    assert!(shared.is_empty(), "{shared:?}");
 }
 
 #[test]
