@@ -11,9 +11,7 @@ use http::Request;
 use rstest::rstest;
 use tower::ServiceBuilder;
 
-use crate::support::{
-    AUDIENCE, Answer, Protocol, Refusal, auth_with, bearer, issuer, policy, send,
-};
+use crate::support::{Answer, Protocol, Refusal, auth_with, bearer, issuer, policy, send};
 
 async fn ask(auth: &BearerAuth, guard: &ScopeGuard, protocol: Protocol, token: &str) -> Answer {
     let layers = ServiceBuilder::new()
