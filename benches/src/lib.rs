@@ -31,7 +31,7 @@ use tower::{Layer as _, Service, service_fn};
 const AUDIENCE: &str = "https://api.example.com";
 
 /// How many different tokens take turns, so that no single one becomes a habit of the branch predictor.
-const SAMPLES: usize = 8;
+pub const SAMPLES: u32 = 8;
 
 /// A kind of token. All are of about 700 bytes, but for the last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -248,7 +248,7 @@ impl Authenticator {
                 Ok(_) => tokens.remember_good(key, known),
                 Err(_) => tokens.remember_bad(key, known, self.clock.monotonic()),
             }
-            self.metrics.remembered(tokens.len());
+            self.metrics.remembered(|| tokens.len());
         }
         Attempt::Decided(decided)
     }

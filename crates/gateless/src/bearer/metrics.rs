@@ -66,7 +66,8 @@ mod enabled {
             counter.increment(1);
         }
 
-        pub(in crate::bearer) fn remembered(&self, [good, bad]: [usize; 2]) {
+        pub(in crate::bearer) fn remembered(&self, entries: impl FnOnce() -> [usize; 2]) {
+            let [good, bad] = entries();
             self.good.set(good as f64);
             self.bad.set(bad as f64);
         }
@@ -140,7 +141,7 @@ mod disabled {
 
         pub(in crate::bearer) const fn found(&self, _: Found) {}
 
-        pub(in crate::bearer) const fn remembered(&self, _: [usize; 2]) {}
+        pub(in crate::bearer) fn remembered(&self, _: impl FnOnce() -> [usize; 2]) {}
 
         pub(in crate::bearer) const fn reloaded(&self, _: bool) {}
     }

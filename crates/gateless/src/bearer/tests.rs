@@ -89,6 +89,8 @@ fn te_09_keys_that_cannot_be_fetched_for_want_of_a_runtime_are_an_outage() {
         .clock(Arc::new(FakeClock::new()))
         .build()
         .unwrap();
+    let printed = format!("{auth:?}");
+    assert!(printed.contains("on_outage: FailClosed"), "{printed}");
     let token = format!("Bearer {}", issuer.token().mint());
     for _ in 0..2 {
         assert!(matches!(
