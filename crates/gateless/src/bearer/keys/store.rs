@@ -180,6 +180,9 @@ impl KeyStore {
     /// Fetches for the first time, so that the first requests find keys. Also starts the timer that renews them.
     pub(in crate::bearer) async fn warm_up(self: &Arc<Self>) -> bool {
         let is_missing = || self.usable().1 == Standing::Missing;
+        if !is_missing() {
+            return true;
+        }
         let fetched = async {
             while is_missing() {
                 let mut finished = self.finished.subscribe();
