@@ -75,12 +75,6 @@ impl Facts {
         Ok(self.principal)
     }
 
-    /// When the token ends, without the leeway.
-    #[must_use]
-    pub fn expires_at(&self) -> Timestamp {
-        self.principal.expires_at()
-    }
-
     /// About how much memory the facts hold on to, in bytes. Never less than the claims take.
     #[must_use]
     pub fn size(&self) -> usize {

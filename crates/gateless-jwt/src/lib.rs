@@ -10,7 +10,8 @@
 //! - [`Unverified`] has been split and parsed strictly. It tells its header and its `iss`, the latter only so that
 //!   one of the configured issuers can be picked, and nothing else.
 //! - [`Facts`] have a signature that verified with a key of that issuer. Facts may be kept; they are never a decision.
-//! - [`Facts::judge`] decides, with the keys and at the time that are given, under a [`TokenPolicy`], and gives out the `Principal`.
+//! - [`Facts::judge`] decides, with the keys and at the time that are given, under a [`TokenPolicy`], and gives out the
+//!   `Principal`.
 //!
 //! ```
 //! use gateless_core::{Timestamp, TokenFault};

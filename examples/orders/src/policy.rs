@@ -9,8 +9,8 @@
 //! | [`Administer`](Action::Administer) | `orders:admin` | `GET /admin` | – |
 //!
 //! Routes name an action, never a scope, so that the two protocols cannot drift apart. `GET /whoami` needs a valid
-//! token and no scope; `GET /healthz` and `GET /readyz` are the only open routes. Everything else that is asked for is refused: without a
-//! token by `401`, with one by `404`, `405` or `UNIMPLEMENTED`.
+//! token and no scope; `GET /healthz` and `GET /readyz` are the only open routes. Everything else that is asked for is
+//! refused: without a token by `401`, with one by `404`, `405` or `UNIMPLEMENTED`.
 
 use gateless::scope::ScopeGuard;
 use gateless::{Scope, scope};

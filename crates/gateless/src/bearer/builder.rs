@@ -178,19 +178,16 @@ impl BearerAuthBuilder {
             if let Err(error) = policy.check() {
                 faults.merge(error);
             }
-            if let Some(same) = previous.and_then(|previous| previous.with_keys(&policy, &keys)) {
-                built.push(Issuer {
-                    policy,
-                    source: keys,
-                    keys: same,
-                });
-                continue;
-            }
-            match keys.build(&policy, Arc::clone(&clock)) {
+            let held = previous.and_then(|previous| previous.with_keys(&policy, &keys));
+            let store = match held {
+                Some(store) => Ok(store),
+                None => keys.build(&policy, Arc::clone(&clock)).map(Arc::new),
+            };
+            match store {
                 Ok(store) => built.push(Issuer {
                     policy,
                     source: keys,
-                    keys: Arc::new(store),
+                    keys: store,
                 }),
                 Err(error) => faults.merge(error),
             }

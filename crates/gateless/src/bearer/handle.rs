@@ -11,7 +11,6 @@ use super::builder::BearerAuthBuilder;
 use super::decide::Authenticator;
 use super::epoch::PolicyEpoch;
 use super::keys::{KeyState, KeyStatus};
-use super::metrics::TokenMetrics;
 
 /// What can be asked of a layer, and done to it, while it serves: readiness, emergencies, a new configuration.
 ///
@@ -170,7 +169,7 @@ impl BearerHandle {
                 Ok(epoch)
             }
             Err(error) => {
-                TokenMetrics::new().reloaded(false);
+                old.metrics.reloaded(false);
                 tracing::error!(
                     name: "gateless.not_reloaded",
                     epoch = %old.epoch,

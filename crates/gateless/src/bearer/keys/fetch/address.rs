@@ -58,10 +58,11 @@ impl Reach {
         if address.is_loopback() {
             return self.loopback;
         }
-        if address.is_unique_local() {
+        let [a, b, c, d, e, f, g, h] = address.segments();
+        // RFC 3879: what was site-local; RFC 8215: a translator of one's own, and whatever is behind it.
+        if address.is_unique_local() || a & 0xffc0 == 0xfec0 || (a, b, c) == (0x64, 0xff9b, 1) {
             return self.private;
         }
-        let [a, b, c, d, e, f, g, h] = address.segments();
         let embedded = |high: u16, low: u16| {
             let [a, b] = high.to_be_bytes();
             let [c, d] = low.to_be_bytes();
@@ -159,6 +160,8 @@ mod tests {
     #[case("::ffff:10.0.0.1", [false, false, true])]
     #[case("64:ff9b::a00:1", [false, false, true])]
     #[case("2002:a00:1::", [false, false, true])]
+    #[case("fec0::1", [false, false, true])]
+    #[case("64:ff9b:1::a00:1", [false, false, true])]
     #[case("169.254.169.254", [false, false, false])]
     #[case("::ffff:169.254.169.254", [false, false, false])]
     #[case("64:ff9b::a9fe:a9fe", [false, false, false])]
