@@ -41,7 +41,9 @@ pub struct ExtractorRejection {
 }
 
 impl ExtractorRejection {
-    fn new(rejection: Rejection, parts: &Parts) -> Self {
+    /// For an extractor of your own that refuses like those of gateless.
+    #[must_use]
+    pub fn new(rejection: Rejection, parts: &Parts) -> Self {
         if rejection == Rejection::PipelineMisordered {
             static LOG: Once = Once::new();
             LOG.call_once(|| {

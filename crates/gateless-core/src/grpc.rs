@@ -12,7 +12,7 @@ pub(crate) fn status_details(
     code: u8,
     message: &str,
     reason: &str,
-    metadata: &[(&str, &str)],
+    metadata: &[(&str, String)],
     retry_after_secs: Option<u64>,
 ) -> String {
     let mut info = Vec::new();

@@ -7,13 +7,16 @@
 //! |---|---|
 //! | [`Principal`] | the authenticated caller; made only by a successful check |
 //! | [`Scope`], [`ScopeSet`] | one scope, and the scopes that a token grants |
-//! | [`Requirement`] | what a route needs, as a value |
+//! | [`Requirement`] | what a caller must have, as a value |
+//! | [`Access`] | what a route declares: a requirement, or that it is open, and why |
 //! | [`Rejection`] | every way to say no, with its code, statuses and challenge |
 //! | [`Wire`], [`Renderer`] | gRPC or HTTP, and the response that carries a rejection |
 //! | [`OnOutage`] | what happens while a dependency is away |
 //! | [`Clock`], [`Timestamp`], [`Monotonic`] | wall-clock time for claims, monotonic time for ages |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod access;
+mod acr;
 #[cfg(feature = "axum")]
 mod axum;
 mod config;
@@ -28,8 +31,11 @@ mod requirement;
 mod scope;
 mod secret;
 mod time;
+mod token;
 mod wire;
 
+pub use access::{Access, Declaration, Route};
+pub use acr::{Acr, InvalidAcr};
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub use axum::{Claims, ExtractorRejection};
@@ -40,7 +46,9 @@ pub use principal::{Actor, Anonymous, ClaimsError, Principal, PrincipalKind, Pri
 pub use problem::{Problem, ProblemBody};
 pub use rejection::{Dependency, Rejection};
 pub use render::{Renderer, RendererBuilder};
-pub use requirement::{EmptyRequirement, Requirement, Shortfall};
+pub use requirement::{
+    ClaimPath, ClaimValue, EmptyRequirement, Requirement, ScopeHierarchy, Shortfall, StepUp,
+};
 pub use scope::{InvalidScope, Scope, ScopeSet};
 pub use secret::AccessToken;
 pub use time::{Clock, Monotonic, Timestamp};

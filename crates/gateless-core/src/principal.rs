@@ -29,6 +29,8 @@ pub enum PrincipalKind {
 }
 
 impl PrincipalKind {
+    pub(crate) const ALL: [Self; 2] = [Self::User, Self::Client];
+
     /// A stable name, fit for a record or a metric label: `user` or `client`.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -81,6 +83,30 @@ pub struct PrincipalParts {
     pub key_id: Option<Box<str>>,
     /// All claims, as the JSON object that was verified.
     pub claims: Box<str>,
+}
+
+impl PrincipalParts {
+    /// A caller of whom nothing else is known: a user without a name, who may do nothing.
+    #[must_use]
+    pub fn new(issuer: impl Into<Arc<str>>, expires_at: Timestamp) -> Self {
+        Self {
+            issuer: issuer.into(),
+            subject: None,
+            client_id: None,
+            token_id: None,
+            session_id: None,
+            kind: PrincipalKind::User,
+            scopes: ScopeSet::empty(),
+            audience: Box::default(),
+            expires_at,
+            issued_at: None,
+            authenticated_at: None,
+            authentication_context: None,
+            actors: Box::default(),
+            key_id: None,
+            claims: "{}".into(),
+        }
+    }
 }
 
 impl Principal {
@@ -204,6 +230,10 @@ impl Principal {
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
         self.0.key_id.as_deref()
+    }
+
+    pub(crate) fn claims_json(&self) -> &str {
+        &self.0.claims
     }
 
     /// About how much memory the principal takes, in bytes: what a cache of them counts.

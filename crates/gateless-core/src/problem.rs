@@ -4,8 +4,9 @@ use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
+use crate::acr::Acr;
 use crate::rejection::Rejection;
-use crate::requirement::Shortfall;
+use crate::requirement::{Shortfall, StepUp};
 use crate::scope::Scope;
 
 /// What the caller may know about a refusal; the input of a [`Renderer`](crate::Renderer)'s `body` hook.
@@ -23,15 +24,17 @@ pub struct Problem<'a> {
     missing_scopes: Vec<&'a str>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     required_scopes: Vec<&'a str>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    acr_values: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_age: Option<u64>,
 }
 
 impl<'a> Problem<'a> {
     pub(crate) fn of(rejection: &'a Rejection) -> Self {
         let names = |scopes: &'a [Scope]| scopes.iter().map(Scope::as_str).collect();
-        let shortfall = match rejection {
-            Rejection::ScopeInsufficient(shortfall) => Some(shortfall),
-            _ => None,
-        };
+        let (shortfall, step_up) = (rejection.shortfall(), rejection.step_up());
+        let acr_values = step_up.map_or(&[][..], StepUp::acr_values);
         Self {
             r#type: "about:blank",
             title: rejection.status().canonical_reason().unwrap_or_default(),
@@ -46,6 +49,8 @@ impl<'a> Problem<'a> {
                 .map(Shortfall::needed)
                 .map(names)
                 .unwrap_or_default(),
+            acr_values: acr_values.iter().map(Acr::as_str).collect(),
+            max_age: step_up.and_then(StepUp::max_age),
         }
     }
 
@@ -82,6 +87,18 @@ impl<'a> Problem<'a> {
     #[must_use]
     pub fn required_scopes(&self) -> &[&'a str] {
         &self.required_scopes
+    }
+
+    /// How the person may prove who they are (RFC 9470 §3); empty unless that is what is missing, or when any way will do.
+    #[must_use]
+    pub fn acr_values(&self) -> &[&'a str] {
+        &self.acr_values
+    }
+
+    /// How long ago that may be at most, in seconds.
+    #[must_use]
+    pub const fn max_age(&self) -> Option<u64> {
+        self.max_age
     }
 }
 

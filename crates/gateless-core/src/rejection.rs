@@ -1,12 +1,13 @@
 //! Every way to say no, in one table.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::StatusCode;
 
 use crate::fault::{PresentationFault, TokenFault};
-use crate::requirement::Shortfall;
+use crate::requirement::{Shortfall, StepUp};
 
 /// Why a request is refused.
 ///
@@ -16,6 +17,11 @@ use crate::requirement::Shortfall;
 /// | `CredentialsMalformed` | `credentials_malformed` | 400 | 16 `UNAUTHENTICATED` | `error="invalid_request"` |
 /// | `TokenInvalid` | `token_invalid` | 401 | 16 `UNAUTHENTICATED` | `error="invalid_token"` |
 /// | `ScopeInsufficient` | `scope_insufficient` | 403 | 7 `PERMISSION_DENIED` | `error="insufficient_scope"`, `scope` |
+/// | `AuthenticationInsufficient` | `authentication_insufficient` | 401 | 16 `UNAUTHENTICATED` | `error="insufficient_user_authentication"`, `acr_values`, `max_age` |
+/// | `CallerNotPermitted` | `caller_not_permitted` | 403 | 7 `PERMISSION_DENIED` | – |
+/// | `RouteUnknown` | `route_unknown` | 404 | 12 `UNIMPLEMENTED` | – |
+/// | `MethodUnknown` | `method_unknown` | 405 | 12 `UNIMPLEMENTED` | – ; `Allow` |
+/// | `RouteUndeclared` | `route_undeclared` | 403 | 7 `PERMISSION_DENIED` | – |
 /// | `DependencyUnavailable` | `dependency_unavailable` | 503 | 14 `UNAVAILABLE` | – ; `Retry-After` |
 /// | `PipelineMisordered` | `pipeline_misordered` | 500 | 13 `INTERNAL` | – |
 ///
@@ -38,6 +44,24 @@ pub enum Rejection {
     /// The token is fine and does not grant what the route needs.
     #[error("the access token does not grant what this request needs")]
     ScopeInsufficient(Shortfall),
+    /// The token is fine, but its owner has to prove who they are again, or better (RFC 9470 §3).
+    #[error("this request needs a more recent or a stronger authentication")]
+    AuthenticationInsufficient(Box<StepUp>),
+    /// The route is not for this caller, whatever they ask for. No challenge: it could only be followed in vain.
+    #[error("this request is not for this caller")]
+    CallerNotPermitted,
+    /// No route matches the request.
+    #[error("there is no such route")]
+    RouteUnknown,
+    /// A route matches the request, but not its method.
+    #[error("the route does not have this method")]
+    MethodUnknown {
+        /// The methods that it has, as in the field `Allow` (RFC 9110 §10.2.1).
+        allow: Arc<str>,
+    },
+    /// A route matches the request, and nobody declared what it needs: a fault of the deployment, and denied.
+    #[error("the route is not open to anybody")]
+    RouteUndeclared,
     /// Something that the decision depends on is away. Never the caller's fault.
     #[error("the service cannot decide on this request at the moment")]
     DependencyUnavailable {
@@ -111,6 +135,18 @@ impl Rejection {
                 7,
                 Some("insufficient_scope"),
             ),
+            Self::AuthenticationInsufficient(_) => (
+                "authentication_insufficient",
+                StatusCode::UNAUTHORIZED,
+                16,
+                Some("insufficient_user_authentication"),
+            ),
+            Self::CallerNotPermitted => ("caller_not_permitted", StatusCode::FORBIDDEN, 7, None),
+            Self::RouteUnknown => ("route_unknown", StatusCode::NOT_FOUND, 12, None),
+            Self::MethodUnknown { .. } => {
+                ("method_unknown", StatusCode::METHOD_NOT_ALLOWED, 12, None)
+            }
+            Self::RouteUndeclared => ("route_undeclared", StatusCode::FORBIDDEN, 7, None),
             Self::DependencyUnavailable { .. } => (
                 "dependency_unavailable",
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -129,6 +165,25 @@ impl Rejection {
             status,
             grpc,
             challenge,
+        }
+    }
+
+    /// What signing in anew would change; `None` unless that would help.
+    #[must_use]
+    pub fn step_up(&self) -> Option<&StepUp> {
+        match self {
+            Self::AuthenticationInsufficient(step_up) => Some(step_up),
+            _ => None,
+        }
+    }
+
+    /// The scopes that are missing; `None` unless further scopes would help.
+    #[must_use]
+    pub fn shortfall(&self) -> Option<&Shortfall> {
+        match self {
+            Self::ScopeInsufficient(shortfall) => Some(shortfall),
+            Self::AuthenticationInsufficient(step_up) => step_up.shortfall(),
+            _ => None,
         }
     }
 
@@ -189,12 +244,6 @@ impl From<PresentationFault> for Rejection {
 impl From<TokenFault> for Rejection {
     fn from(fault: TokenFault) -> Self {
         Self::TokenInvalid(fault)
-    }
-}
-
-impl From<Shortfall> for Rejection {
-    fn from(shortfall: Shortfall) -> Self {
-        Self::ScopeInsufficient(shortfall)
     }
 }
 

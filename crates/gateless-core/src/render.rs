@@ -6,9 +6,10 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, HeaderValue, Response};
 
+use crate::acr::Acr;
 use crate::config::ConfigError;
 use crate::grpc;
 use crate::problem::{Problem, ProblemBody};
@@ -93,6 +94,10 @@ impl Renderer {
         response
             .headers_mut()
             .insert(CONTENT_TYPE, body.content_type);
+        if let Rejection::MethodUnknown { allow } = rejection {
+            let allow = HeaderValue::try_from(&**allow).expect("a list of methods");
+            response.headers_mut().insert(ALLOW, allow);
+        }
         if let Some(secs) = rejection.retry_after_secs() {
             response
                 .headers_mut()
@@ -139,8 +144,18 @@ impl Renderer {
                 "error=\"{error}\", error_description=\"{rejection}\""
             ));
         }
-        if let Rejection::ScopeInsufficient(shortfall) = rejection {
-            attributes.push(format!("scope=\"{}\"", joined(shortfall.needed())));
+        if let Some(step_up) = rejection.step_up() {
+            if !step_up.acr_values().is_empty() {
+                let acr_values = joined(step_up.acr_values(), Acr::as_str);
+                attributes.push(format!("acr_values=\"{acr_values}\""));
+            }
+            if let Some(secs) = step_up.max_age() {
+                attributes.push(format!("max_age=\"{secs}\""));
+            }
+        }
+        if let Some(shortfall) = rejection.shortfall() {
+            let scope = joined(shortfall.needed(), Scope::as_str);
+            attributes.push(format!("scope=\"{scope}\""));
         }
         if let Some(url) = settings.and_then(|settings| settings.resource_metadata.as_deref()) {
             attributes.push(format!("resource_metadata=\"{url}\""));
@@ -153,29 +168,25 @@ impl Renderer {
     }
 }
 
-fn joined(scopes: &[Scope]) -> String {
-    scopes
-        .iter()
-        .map(Scope::as_str)
-        .collect::<Vec<_>>()
-        .join(" ")
+fn joined<T>(tokens: &[T], text: fn(&T) -> &str) -> String {
+    tokens.iter().map(text).collect::<Vec<_>>().join(" ")
 }
 
 fn grpc_status(rejection: &Rejection) -> [(&'static str, String); 3] {
     let (code, message) = (rejection.grpc_code(), rejection.to_string());
-    let scopes = match rejection {
-        Rejection::ScopeInsufficient(shortfall) => {
-            Some((joined(shortfall.missing()), joined(shortfall.needed())))
+    let mut metadata = Vec::new();
+    if let Some(shortfall) = rejection.shortfall() {
+        metadata.push(("missing_scopes", joined(shortfall.missing(), Scope::as_str)));
+        metadata.push(("required_scopes", joined(shortfall.needed(), Scope::as_str)));
+    }
+    if let Some(step_up) = rejection.step_up() {
+        if !step_up.acr_values().is_empty() {
+            metadata.push(("acr_values", joined(step_up.acr_values(), Acr::as_str)));
         }
-        _ => None,
-    };
-    let metadata: Vec<_> = scopes
-        .iter()
-        .fold(Vec::new(), |mut metadata, (missing, needed)| {
-            metadata.push(("missing_scopes", &**missing));
-            metadata.push(("required_scopes", &**needed));
-            metadata
-        });
+        if let Some(secs) = step_up.max_age() {
+            metadata.push(("max_age", secs.to_string()));
+        }
+    }
     let details = grpc::status_details(
         code,
         &message,
@@ -290,22 +301,43 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::{Dependency, PresentationFault, Requirement, ScopeSet, TokenFault, scopes};
+    use crate::{
+        Dependency, PresentationFault, Principal, PrincipalParts, Requirement, ScopeSet, Timestamp,
+        TokenFault, acr, scopes,
+    };
 
     fn every_rejection() -> Vec<Rejection> {
-        let shortfall = Requirement::all(scopes!["orders:read", "orders:write"])
-            .check(&ScopeSet::parse("orders:read").unwrap())
-            .unwrap_err();
+        let now = Timestamp::from_secs(1_750_000_000);
+        let caller = Principal::assert_authenticated(PrincipalParts {
+            scopes: ScopeSet::parse("orders:read").unwrap(),
+            ..PrincipalParts::new("https://idp.example.com", now)
+        });
+        let both = Requirement::all(scopes!["orders:read", "orders:write"]);
+        let strong = [
+            Requirement::acr([acr!("phr"), acr!("phrh")]),
+            Requirement::max_age(Duration::from_secs(300)),
+        ];
+        let strong = Requirement::all(strong);
+        let strong_and_both = Requirement::all([strong.clone(), both.clone()]);
+        let refusal = |requirement: &Requirement| requirement.check(&caller, now).unwrap_err();
         vec![
             Rejection::CredentialsMissing,
             PresentationFault::RepeatedHeader.into(),
             TokenFault::Expired.into(),
-            shortfall.into(),
+            refusal(&both),
             Rejection::DependencyUnavailable {
                 dependency: Dependency::Keys,
                 retry_after: Duration::from_millis(1_500),
             },
             Rejection::PipelineMisordered,
+            refusal(&strong),
+            refusal(&strong_and_both),
+            Rejection::CallerNotPermitted,
+            Rejection::RouteUnknown,
+            Rejection::MethodUnknown {
+                allow: "GET, HEAD".into(),
+            },
+            Rejection::RouteUndeclared,
         ]
     }
 
@@ -334,6 +366,24 @@ mod tests {
     )]
     #[case(4, 503, None)]
     #[case(5, 500, None)]
+    #[case::tj_14(
+        6,
+        401,
+        Some(
+            "Bearer error=\"insufficient_user_authentication\", error_description=\"this request needs a more recent or a stronger authentication\", acr_values=\"phr phrh\", max_age=\"300\""
+        )
+    )]
+    #[case::tj_14(
+        7,
+        401,
+        Some(
+            "Bearer error=\"insufficient_user_authentication\", error_description=\"this request needs a more recent or a stronger authentication\", acr_values=\"phr phrh\", max_age=\"300\", scope=\"orders:read orders:write\""
+        )
+    )]
+    #[case(8, 403, None)]
+    #[case(9, 404, None)]
+    #[case(10, 405, None)]
+    #[case(11, 403, None)]
     fn http_status_and_challenge(
         #[case] which: usize,
         #[case] status: u16,
@@ -349,6 +399,11 @@ mod tests {
         assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
         assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
         assert_eq!(response.headers().contains_key(RETRY_AFTER), status == 503);
+        let allow = response.headers().get(ALLOW);
+        assert_eq!(
+            allow.is_some_and(|allow| allow == "GET, HEAD"),
+            status == 405
+        );
     }
 
     #[test]
@@ -370,11 +425,23 @@ mod tests {
     }
 
     #[test]
+    fn tj_14_how_to_sign_in_is_in_the_problem() {
+        let response = Renderer::default().render(&every_rejection()[7], Wire::Http);
+        let problem: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
+        assert_eq!(problem["code"], "authentication_insufficient");
+        assert_eq!(problem["acr_values"], serde_json::json!(["phr", "phrh"]));
+        assert_eq!(problem["max_age"], 300);
+        assert_eq!(
+            problem["missing_scopes"],
+            serde_json::json!(["orders:write"])
+        );
+    }
+
+    #[test]
     fn tm_01_grpc_gets_a_status_in_the_headers() {
-        for (rejection, code) in every_rejection()
-            .iter()
-            .zip(["16", "16", "16", "7", "14", "13"])
-        {
+        for (rejection, code) in every_rejection().iter().zip([
+            "16", "16", "16", "7", "14", "13", "16", "16", "7", "12", "12", "7",
+        ]) {
             let response = Renderer::default().render(rejection, Wire::Grpc);
             assert_eq!(response.status(), 200);
             assert_eq!(response.headers()[CONTENT_TYPE], "application/grpc");

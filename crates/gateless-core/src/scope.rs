@@ -3,7 +3,11 @@
 use std::borrow::Borrow;
 use std::fmt;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::token::{Token, is_token, is_token_byte};
 
 /// One scope token. Two scopes are equal only when they are equal byte for byte.
 ///
@@ -22,14 +26,8 @@ use std::sync::Arc;
 /// # use gateless_core::scope;
 /// let wrong = scope!("orders read"); // a space separates scopes: this is two of them
 /// ```
-#[derive(Clone)]
-pub struct Scope(Text);
-
-#[derive(Clone)]
-enum Text {
-    Literal(&'static str),
-    Shared(Arc<str>),
-}
+#[derive(Clone, PartialEq, Eq)]
+pub struct Scope(Token);
 
 /// A text that is not a scope token: empty, or with a character outside RFC 6749 §3.3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,11 +42,7 @@ impl Scope {
     /// When `literal` is not a scope token; in a `const` context that is a compile error.
     #[must_use]
     pub const fn literal(literal: &'static str) -> Self {
-        assert!(
-            is_scope_token(literal.as_bytes()),
-            "not a scope token (RFC 6749 section 3.3)"
-        );
-        Self(Text::Literal(literal))
+        Self(Token::literal(literal))
     }
 
     /// A scope from text that is only known while the program runs.
@@ -57,48 +51,15 @@ impl Scope {
     ///
     /// [`InvalidScope`] when it is empty or holds a character outside RFC 6749 §3.3.
     pub fn parse(text: &str) -> Result<Self, InvalidScope> {
-        if is_scope_token(text.as_bytes()) {
-            Ok(Self(Text::Shared(text.into())))
-        } else {
-            Err(InvalidScope)
-        }
+        Token::parse(text).map(Self).ok_or(InvalidScope)
     }
 
     /// The scope as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        match &self.0 {
-            Text::Literal(text) => text,
-            Text::Shared(text) => text,
-        }
+        self.0.as_str()
     }
 }
-
-const fn is_scope_byte(byte: u8) -> bool {
-    matches!(byte, 0x21 | 0x23..=0x5b | 0x5d..=0x7e)
-}
-
-/// `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )`, RFC 6749 §3.3.
-const fn is_scope_token(mut bytes: &[u8]) -> bool {
-    if bytes.is_empty() {
-        return false;
-    }
-    while let [first, rest @ ..] = bytes {
-        if !is_scope_byte(*first) {
-            return false;
-        }
-        bytes = rest;
-    }
-    true
-}
-
-impl PartialEq for Scope {
-    fn eq(&self, other: &Self) -> bool {
-        self.as_str() == other.as_str()
-    }
-}
-
-impl Eq for Scope {}
 
 impl PartialOrd for Scope {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
@@ -133,6 +94,19 @@ impl fmt::Display for Scope {
 impl fmt::Debug for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Scope({:?})", self.as_str())
+    }
+}
+
+impl Serialize for Scope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Scope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(D::Error::custom)
     }
 }
 
@@ -178,7 +152,7 @@ impl ScopeSet {
     /// [`InvalidScope`] when a token holds a character outside RFC 6749 §3.3.
     pub fn parse(text: impl Into<Box<str>>) -> Result<Self, InvalidScope> {
         let text = text.into();
-        if text.bytes().all(|byte| byte == b' ' || is_scope_byte(byte)) {
+        if text.bytes().all(|byte| byte == b' ' || is_token_byte(byte)) {
             Ok(Self(text))
         } else {
             Err(InvalidScope)
@@ -195,7 +169,7 @@ impl ScopeSet {
     ) -> Result<Self, InvalidScope> {
         let mut text = String::new();
         for token in tokens {
-            if !is_scope_token(token.as_bytes()) {
+            if !is_token(token.as_bytes()) {
                 return Err(InvalidScope);
             }
             if !text.is_empty() {

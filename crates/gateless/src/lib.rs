@@ -52,7 +52,7 @@
 #[cfg_attr(docsrs, doc(cfg(feature = "bearer")))]
 pub mod bearer;
 mod body;
-#[cfg(feature = "bearer")]
+#[cfg(any(feature = "bearer", feature = "scope"))]
 mod clock;
 #[cfg(feature = "bearer")]
 mod digest;
@@ -65,14 +65,15 @@ pub mod scope;
 pub mod strip;
 
 pub use body::GateBody;
-#[cfg(feature = "bearer")]
-#[cfg_attr(docsrs, doc(cfg(feature = "bearer")))]
+#[cfg(any(feature = "bearer", feature = "scope"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "bearer", feature = "scope"))))]
 pub use clock::SystemClock;
 pub use gateless_core::{
-    AccessToken, Actor, Anonymous, ClaimsError, Clock, ConfigError, ConfigFault, Dependency,
-    EmptyRequirement, InvalidScope, Monotonic, OnOutage, PresentationFault, Principal,
-    PrincipalKind, PrincipalParts, Problem, ProblemBody, Rejection, Renderer, RendererBuilder,
-    Requirement, Scope, ScopeSet, Shortfall, Timestamp, TokenFault, Wire, scope, scopes,
+    Access, AccessToken, Acr, Actor, Anonymous, ClaimPath, ClaimValue, ClaimsError, Clock,
+    ConfigError, ConfigFault, Declaration, Dependency, EmptyRequirement, InvalidAcr, InvalidScope,
+    Monotonic, OnOutage, PresentationFault, Principal, PrincipalKind, PrincipalParts, Problem,
+    ProblemBody, Rejection, Renderer, RendererBuilder, Requirement, Route, Scope, ScopeHierarchy,
+    ScopeSet, Shortfall, StepUp, Timestamp, TokenFault, Wire, acr, scope, scopes,
 };
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]

@@ -1,10 +1,13 @@
 //! The decision: does the principal have what is asked for?
 
 use std::future::Ready;
+use std::sync::Arc;
 
-use gateless_core::{Principal, Renderer};
+use gateless_core::{Access, Principal, Rejection, Renderer};
 
-use super::ScopeGuard;
+use super::matched::Matched;
+use super::table::Found;
+use super::{Asks, Guard, ScopeGuard};
 use crate::gate::{Gate, Head, Pass, Step, Verdict};
 
 impl Gate for ScopeGuard {
@@ -12,14 +15,37 @@ impl Gate for ScopeGuard {
     type Wait = Ready<Verdict>;
 
     fn decide(&self, head: Head<'_>) -> Step<Self::Wait> {
-        let verdict = Principal::of(head.extensions).and_then(|principal| {
-            self.requirement.check(principal.scopes())?;
-            Ok(Pass::new())
-        });
-        Step::Now(verdict)
+        Step::Now(self.0.decide(head).map(|()| Pass::new()))
     }
 
     fn renderer(&self) -> Renderer {
-        self.renderer.clone()
+        self.0.renderer.clone()
+    }
+}
+
+impl Guard {
+    fn decide(&self, head: Head<'_>) -> Result<(), Rejection> {
+        let found = match &self.asks {
+            Asks::Always(requirement) => {
+                return requirement.check(Principal::of(head.extensions)?, self.clock.wall());
+            }
+            Asks::Table(table) => table.find(Matched::of(head), head),
+        };
+        if let Found::Declared(Access::Open { .. }) = found {
+            return Ok(());
+        }
+        // Whoever is not signed in does not learn which routes there are.
+        let principal = Principal::of(head.extensions)?;
+        match found {
+            Found::Declared(access) => match access.requirement() {
+                Some(requirement) => requirement.check(principal, self.clock.wall()),
+                None => Ok(()),
+            },
+            Found::NoMethod { allow } => Err(Rejection::MethodUnknown {
+                allow: Arc::clone(allow),
+            }),
+            Found::Undeclared => Err(Rejection::RouteUndeclared),
+            Found::Nothing => Err(Rejection::RouteUnknown),
+        }
     }
 }

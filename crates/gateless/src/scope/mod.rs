@@ -1,8 +1,16 @@
-//! Lets a request through only when its token grants the scopes that a route asks for.
+//! Lets a request through only when its caller has what the route asks for.
 //!
-//! A token without them gets `403` and `insufficient_scope` with every scope that is needed ([RFC 6750 §3.1]), a gRPC
-//! caller `PERMISSION_DENIED`. A request without a principal gets `401` behind optional authentication, and `500`
-//! where no authentication layer runs before: that is the deployment's fault, not the caller's.
+//! | answer | when |
+//! |---|---|
+//! | `403`, `insufficient_scope` with every scope that is needed ([RFC 6750 §3.1]) | scopes are missing |
+//! | `401`, `insufficient_user_authentication` with `acr_values` and `max_age` ([RFC 9470 §3]) | the person has to sign in again, or better |
+//! | `403` without a challenge | the caller is not of the right kind, or lacks a claim |
+//! | `401` | nobody is signed in, behind optional authentication |
+//! | `500` | no authentication layer runs before: the deployment's fault, not the caller's |
+//!
+//! gRPC callers get `PERMISSION_DENIED`, `UNAUTHENTICATED` or `INTERNAL`.
+//!
+//! There are two ways to say what a route asks for. With the route:
 //!
 //! ```
 //! use gateless::scope::ScopeGuard;
@@ -13,41 +21,84 @@
 //!     Requirement::from(scope!("orders:read")),
 //!     Requirement::any(scopes!["orders:write", "orders:admin"]),
 //! ]));
-//! assert_eq!(manage.requirement().to_string(), "all(orders:read, any(orders:write, orders:admin))");
-//! # let _ = read;
+//! # let _ = (read, manage);
 //! ```
 //!
-//! Put it where the route is known: on a `MethodRouter`, with `route_layer` on a router, or around one service. It
-//! does not look at the path, so path tricks cannot get around it.
+//! on a `MethodRouter`, with `route_layer` on a router, or around one service. It does not look at the path, so path
+//! tricks cannot get around it. With axum, [`Require`] reads better: `get(list).require(scope!("orders:read"))`.
+//!
+//! Or all of them in one [`ScopeTable`], which can be listed and published, and denies what it does not list:
+//!
+//! ```
+//! use gateless::scope::{ScopeGuard, ScopeTable};
+//! use gateless::{Access, scope};
+//!
+//! let table = ScopeTable::builder()
+//!     .get("/orders", scope!("orders:read"))
+//!     .post("/orders", scope!("orders:write"))
+//!     .get("/whoami", Access::authenticated())
+//!     .get("/healthz", Access::open("asked by the platform"))
+//!     .build()?;
+//! let guard = ScopeGuard::table(table);
+//! # let _ = guard;
+//! # Ok::<(), gateless::ConfigError>(())
+//! ```
+//!
+//! The chapter [`routes`](crate::manual::routes) compares them.
 //!
 //! [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750#section-3.1
+//! [RFC 9470 §3]: https://www.rfc-editor.org/rfc/rfc9470#section-3
+#![cfg_attr(
+    not(feature = "axum"),
+    doc = "\n[`Require`]: https://docs.rs/gateless/latest/gateless/scope/trait.Require.html"
+)]
 
+#[cfg(feature = "axum")]
+mod axum;
 mod decide;
+mod matched;
+mod table;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::sync::Arc;
 
-use gateless_core::{Renderer, Requirement, Scope};
+use gateless_core::{Clock, Renderer, Requirement, Scope};
 use tower_layer::Layer;
 
+#[cfg(feature = "axum")]
+#[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
+pub use self::axum::{Granted, Need, Require};
+pub use self::matched::MatchedRoute;
+pub use self::table::{Description, ScopeTable, ScopeTableBuilder};
+use crate::clock::SystemClock;
 use crate::gate::Gated;
 
-/// A layer that holds each request's principal against a [`Requirement`].
-#[derive(Clone, Debug)]
-pub struct ScopeGuard {
-    requirement: Arc<Requirement>,
+/// A layer that holds each request's principal against what the route asks for.
+#[derive(Clone)]
+pub struct ScopeGuard(Arc<Guard>);
+
+#[derive(Clone)]
+struct Guard {
+    asks: Asks,
     renderer: Renderer,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Clone, Debug)]
+enum Asks {
+    /// Of each request the same.
+    Always(Requirement),
+    /// What stands in the table for the route.
+    Table(ScopeTable),
 }
 
 impl ScopeGuard {
     /// Asks for `requirement`.
     #[must_use]
     pub fn new(requirement: impl Into<Requirement>) -> Self {
-        Self {
-            requirement: Arc::new(requirement.into()),
-            renderer: Renderer::default(),
-        }
+        Self::asking(Asks::Always(requirement.into()))
     }
 
     /// Asks for every one of `scopes`. An empty list does not compile.
@@ -62,17 +113,36 @@ impl ScopeGuard {
         Self::new(Requirement::any(scopes))
     }
 
+    /// Asks for what `table` says of the route that matched the request, and refuses a request without one.
+    ///
+    /// Mount it where the route is known: with `Router::layer` of axum, behind the authentication, or with
+    /// `Server::layer` of tonic. Where open routes are in the table, the authentication has to be optional
+    /// (`build_optional`): the table is then what refuses strangers, everywhere else.
+    #[must_use]
+    pub fn table(table: ScopeTable) -> Self {
+        Self::asking(Asks::Table(table))
+    }
+
+    fn asking(asks: Asks) -> Self {
+        Self(Arc::new(Guard {
+            asks,
+            renderer: Renderer::default(),
+            clock: Arc::new(SystemClock::new()),
+        }))
+    }
+
     /// How refusals look. Problem details by default.
     #[must_use]
     pub fn renderer(mut self, renderer: Renderer) -> Self {
-        self.renderer = renderer;
+        Arc::make_mut(&mut self.0).renderer = renderer;
         self
     }
 
-    /// What is asked for.
+    /// Where the time comes from, for [`Requirement::max_age`]. The system's clock by default.
     #[must_use]
-    pub fn requirement(&self) -> &Requirement {
-        &self.requirement
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        Arc::make_mut(&mut self.0).clock = clock;
+        self
     }
 }
 
@@ -81,5 +151,14 @@ impl<S> Layer<S> for ScopeGuard {
 
     fn layer(&self, inner: S) -> Self::Service {
         Gated::new(inner, self.clone())
+    }
+}
+
+impl fmt::Debug for ScopeGuard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScopeGuard")
+            .field("asks", &self.0.asks)
+            .field("renderer", &self.0.renderer)
+            .finish_non_exhaustive()
     }
 }

@@ -1,0 +1,409 @@
+//! What a route needs, as a value that can be listed, printed and tested.
+
+mod claim;
+mod hierarchy;
+mod json;
+mod shortfall;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::time::Duration;
+
+pub use self::claim::{ClaimPath, ClaimValue};
+pub use self::hierarchy::ScopeHierarchy;
+use self::shortfall::Way;
+pub use self::shortfall::{Shortfall, StepUp};
+use crate::acr::Acr;
+use crate::principal::{Principal, PrincipalKind};
+use crate::rejection::Rejection;
+use crate::scope::{Scope, ScopeSet};
+use crate::time::Timestamp;
+
+/// How far in the future an `auth_time` may lie: the clock of the issuer may be ahead.
+const LEEWAY: Duration = Duration::from_secs(30);
+
+/// What a caller must have: a scope, a property, all of several requirements, or any one of them, nested as needed.
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use gateless_core::{Principal, PrincipalParts, Rejection, Requirement, ScopeSet, Timestamp, acr, scope, scopes};
+///
+/// let requirement = Requirement::all([
+///     Requirement::from(scope!("orders:read")),
+///     Requirement::any(scopes!["orders:write", "orders:admin"]),
+/// ]);
+/// assert_eq!(requirement.to_string(), "all(orders:read, any(orders:write, orders:admin))");
+///
+/// let now = Timestamp::from_secs(1_750_000_000);
+/// let caller = Principal::assert_authenticated(PrincipalParts {
+///     scopes: ScopeSet::parse("orders:read profile")?,
+///     ..PrincipalParts::new("https://idp.example.com", now)
+/// });
+/// let Err(Rejection::ScopeInsufficient(shortfall)) = requirement.check(&caller, now) else { unreachable!() };
+/// assert_eq!(shortfall.missing(), scopes!["orders:write"]);
+/// assert_eq!(shortfall.needed(), scopes!["orders:read", "orders:write"]);
+///
+/// // Recently, and in a way that no phisher can repeat:
+/// let payment = Requirement::all([
+///     Requirement::from(scope!("payments:send")),
+///     Requirement::acr([acr!("phr"), acr!("phrh")]),
+///     Requirement::max_age(Duration::from_secs(300)),
+/// ]);
+/// assert!(matches!(payment.check(&caller, now), Err(Rejection::AuthenticationInsufficient(_))));
+/// # Ok::<(), gateless_core::InvalidScope>(())
+/// ```
+///
+/// An empty list would mean "everything is allowed" or "nothing is"; it does not compile:
+///
+/// ```compile_fail
+/// # use gateless_core::{Requirement, Scope};
+/// let open = Requirement::all::<Scope, 0>([]);
+/// ```
+///
+/// As JSON a scope is a string, and the rest are objects with one member: `{"all": […]}`, `{"any": […]}`,
+/// `{"acr": ["phr"]}`, `{"max_age": 300}`, `{"kind": "client"}`, `{"claim": ["tenant"], "is": "acme"}`,
+/// `{"authenticated": true}`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Requirement(Node);
+
+#[derive(Clone, PartialEq, Eq)]
+enum Node {
+    Authenticated,
+    Scope {
+        scope: Scope,
+        /// The scopes that are as good.
+        implied_by: Box<[Scope]>,
+    },
+    /// One of these.
+    Acr(Box<[Acr]>),
+    /// In whole seconds.
+    MaxAge(u64),
+    Kind(PrincipalKind),
+    Claim(ClaimPath, ClaimValue),
+    All(Box<[Requirement]>),
+    Any(Box<[Requirement]>),
+}
+
+/// A list of requirements that is empty: it would allow everybody or nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a requirement needs at least one scope")]
+pub struct EmptyRequirement;
+
+impl Requirement {
+    /// Satisfied by every valid token.
+    #[must_use]
+    pub const fn authenticated() -> Self {
+        Self(Node::Authenticated)
+    }
+
+    /// Satisfied when every item is.
+    #[must_use]
+    pub fn all<T: Into<Self>, const N: usize>(items: [T; N]) -> Self {
+        const { assert!(N > 0, "`all` of nothing would allow everybody") };
+        Self(Node::All(items.into_iter().map(Into::into).collect()))
+    }
+
+    /// Satisfied when at least one item is.
+    #[must_use]
+    pub fn any<T: Into<Self>, const N: usize>(items: [T; N]) -> Self {
+        const { assert!(N > 0, "`any` of nothing would allow nobody") };
+        Self(Node::Any(items.into_iter().map(Into::into).collect()))
+    }
+
+    /// [`all`](Self::all) for a list whose length is only known while the program runs.
+    ///
+    /// # Errors
+    ///
+    /// [`EmptyRequirement`] when there is no item.
+    pub fn try_all<T: Into<Self>>(
+        items: impl IntoIterator<Item = T>,
+    ) -> Result<Self, EmptyRequirement> {
+        some(items.into_iter().map(Into::into)).map(|items| Self(Node::All(items)))
+    }
+
+    /// [`any`](Self::any) for a list whose length is only known while the program runs.
+    ///
+    /// # Errors
+    ///
+    /// [`EmptyRequirement`] when there is no item.
+    pub fn try_any<T: Into<Self>>(
+        items: impl IntoIterator<Item = T>,
+    ) -> Result<Self, EmptyRequirement> {
+        some(items.into_iter().map(Into::into)).map(|items| Self(Node::Any(items)))
+    }
+
+    /// Satisfied when the person proved who they are in one of these ways (`acr`), the most wanted first.
+    ///
+    /// A caller whose token says another, or none, is asked to sign in anew, by the challenge of RFC 9470 §3. Nothing is
+    /// known of which way is the stronger one: name all that will do.
+    #[must_use]
+    pub fn acr<const N: usize>(one_of: [Acr; N]) -> Self {
+        const { assert!(N > 0, "no `acr` at all would allow nobody") };
+        Self(Node::Acr(one_of.into()))
+    }
+
+    /// [`acr`](Self::acr) for a list whose length is only known while the program runs.
+    ///
+    /// # Errors
+    ///
+    /// [`EmptyRequirement`] when there is no item.
+    pub fn try_acr(one_of: impl IntoIterator<Item = Acr>) -> Result<Self, EmptyRequirement> {
+        some(one_of).map(|one_of| Self(Node::Acr(one_of)))
+    }
+
+    /// Satisfied when the person proved who they are (`auth_time`) no longer ago than this.
+    ///
+    /// A caller who did so earlier, or whose token does not say when, is asked to sign in anew, by the challenge of
+    /// RFC 9470 §3. An `auth_time` in the future counts as none; 30 s are forgiven, for clocks that differ. The challenge
+    /// counts in seconds: a part of one is rounded up, and nothing is taken for one.
+    #[must_use]
+    pub const fn max_age(age: Duration) -> Self {
+        let partial = (age.subsec_nanos() > 0) as u64;
+        match age.as_secs().saturating_add(partial) {
+            0 => Self(Node::MaxAge(1)),
+            secs => Self(Node::MaxAge(secs)),
+        }
+    }
+
+    /// Satisfied when such a party acts.
+    ///
+    /// A scope in the token of a client that acts for itself is no consent of a user's (RFC 9700 §4.15): where that
+    /// makes a difference, ask for [`PrincipalKind::User`].
+    #[must_use]
+    pub const fn kind(kind: PrincipalKind) -> Self {
+        Self(Node::Kind(kind))
+    }
+
+    /// Satisfied when the claim is this value, or a list with this value in it; exactly, type included.
+    ///
+    /// ```
+    /// use gateless_core::Requirement;
+    ///
+    /// let tenant = Requirement::claim("tenant", "acme");
+    /// let role = Requirement::claim(["realm_access", "roles"], "orders-admin");
+    /// let verified = Requirement::claim("email_verified", true);
+    /// assert_eq!(role.to_string(), r#"claim(realm_access/roles, "orders-admin")"#);
+    /// # let _ = (tenant, verified);
+    /// ```
+    ///
+    /// The claims are read once for each such requirement and request. A scope is cheaper.
+    #[must_use]
+    pub fn claim(path: impl Into<ClaimPath>, value: impl Into<ClaimValue>) -> Self {
+        Self(Node::Claim(path.into(), value.into()))
+    }
+
+    /// The same requirement, met also by scopes that imply those it names.
+    ///
+    /// A challenge still asks for the scope that is named: the least that will do.
+    #[must_use]
+    pub fn under(self, hierarchy: &ScopeHierarchy) -> Self {
+        let each = |items: Box<[Self]>| {
+            let items = items.into_iter();
+            items.map(|item| item.under(hierarchy)).collect()
+        };
+        Self(match self.0 {
+            Node::Scope { scope, .. } => Node::Scope {
+                implied_by: hierarchy.implying(&scope).into(),
+                scope,
+            },
+            Node::All(items) => Node::All(each(items)),
+            Node::Any(items) => Node::Any(each(items)),
+            other => other,
+        })
+    }
+
+    /// Holds the requirement against a caller at a moment. A pass allocates nothing.
+    ///
+    /// # Errors
+    ///
+    /// What keeps the caller out, on the way that asks for the least:
+    ///
+    /// - [`Rejection::ScopeInsufficient`] when scopes would do,
+    /// - [`Rejection::AuthenticationInsufficient`] when signing in anew would do, with further scopes where they are missing,
+    /// - [`Rejection::CallerNotPermitted`] when nothing that the caller can ask for would do.
+    pub fn check(&self, caller: &Principal, now: Timestamp) -> Result<(), Rejection> {
+        let ask = Ask { caller, now };
+        if ask.is_met(self) {
+            return Ok(());
+        }
+        Err(shortfall::refusal(ask.ways(self)))
+    }
+
+    /// Every scope that is named, each once, in the order of first mention.
+    ///
+    /// What a resource lists as its `scopes_supported` (RFC 9728 §2) is the sum of these over its routes.
+    #[must_use]
+    pub fn scopes(&self) -> Vec<Scope> {
+        fn collect(requirement: &Requirement, scopes: &mut Vec<Scope>) {
+            match &requirement.0 {
+                Node::Scope { scope, .. } if !scopes.contains(scope) => scopes.push(scope.clone()),
+                Node::All(items) | Node::Any(items) => {
+                    items.iter().for_each(|item| collect(item, scopes));
+                }
+                _ => {}
+            }
+        }
+        let mut scopes = Vec::new();
+        collect(self, &mut scopes);
+        scopes
+    }
+
+    /// The requirement as alternatives of scopes that are all needed, with what is no scope left out: the form that
+    /// OpenAPI knows. `None` when there are more than `limit` of them.
+    ///
+    /// An alternative without scopes asks for a valid token, and for what was left out.
+    #[must_use]
+    pub fn alternatives(&self, limit: usize) -> Option<Vec<Vec<Scope>>> {
+        let within = |found: Vec<Vec<Scope>>| (found.len() <= limit).then_some(found);
+        match &self.0 {
+            Node::Scope { scope, .. } => within(vec![vec![scope.clone()]]),
+            Node::Any(items) => {
+                let mut found = Vec::new();
+                for alternative in items.iter().map(|item| item.alternatives(limit)) {
+                    for scopes in alternative? {
+                        if !found.contains(&scopes) {
+                            found.push(scopes);
+                        }
+                    }
+                }
+                within(found)
+            }
+            Node::All(items) => items
+                .iter()
+                .try_fold(vec![Vec::<Scope>::new()], |found, item| {
+                    let item = item.alternatives(limit)?;
+                    let joined = found.iter().flat_map(|left| {
+                        item.iter().map(move |right| {
+                            let further = right.iter().filter(|scope| !left.contains(scope));
+                            left.iter().chain(further).cloned().collect()
+                        })
+                    });
+                    within(joined.collect())
+                }),
+            _ => within(vec![Vec::new()]),
+        }
+    }
+
+    /// Whether it asks for scopes, or a valid token, and nothing else.
+    #[must_use]
+    pub fn is_scopes_only(&self) -> bool {
+        match &self.0 {
+            Node::Authenticated | Node::Scope { .. } => true,
+            Node::All(items) | Node::Any(items) => items.iter().all(Self::is_scopes_only),
+            _ => false,
+        }
+    }
+}
+
+/// One caller, at one moment.
+#[derive(Clone, Copy)]
+struct Ask<'a> {
+    caller: &'a Principal,
+    now: Timestamp,
+}
+
+impl Ask<'_> {
+    fn is_met(self, requirement: &Requirement) -> bool {
+        match &requirement.0 {
+            Node::Authenticated => true,
+            Node::Scope { scope, implied_by } => {
+                granted(self.caller.scopes(), scope, implied_by).is_some()
+            }
+            Node::Acr(one_of) => {
+                let acr = self.caller.authentication_context();
+                acr.is_some_and(|acr| one_of.iter().any(|one| one.as_str() == acr))
+            }
+            Node::MaxAge(secs) => self.caller.authenticated_at().is_some_and(|at| {
+                at <= self.now.saturating_add(LEEWAY)
+                    && self.now.since(at) <= Duration::from_secs(*secs)
+            }),
+            Node::Kind(kind) => self.caller.kind() == *kind,
+            Node::Claim(path, value) => claim::holds(self.caller.claims_json(), path, value),
+            Node::All(items) => items.iter().all(|item| self.is_met(item)),
+            Node::Any(items) => items.iter().any(|item| self.is_met(item)),
+        }
+    }
+
+    /// The ways to satisfy this.
+    fn ways(self, requirement: &Requirement) -> Vec<Way> {
+        let is_met = || self.is_met(requirement);
+        let way = match &requirement.0 {
+            Node::Authenticated => Way::default(),
+            Node::Scope { scope, implied_by } => {
+                match granted(self.caller.scopes(), scope, implied_by) {
+                    // What is there already is asked for again, so that the new token has no less.
+                    Some(granted) => Way::scope(granted.clone(), true),
+                    None => Way::scope(scope.clone(), false),
+                }
+            }
+            Node::Acr(one_of) => Way::acr(one_of, is_met()),
+            Node::MaxAge(secs) => Way::max_age(*secs, is_met()),
+            Node::Kind(_) | Node::Claim(..) => Way::property(is_met()),
+            Node::All(items) => {
+                return items.iter().fold(vec![Way::default()], |ways, item| {
+                    shortfall::both(ways, &self.ways(item))
+                });
+            }
+            Node::Any(items) => return items.iter().flat_map(|item| self.ways(item)).collect(),
+        };
+        vec![way]
+    }
+}
+
+/// The scope that grants `scope`: itself, or one that implies it.
+fn granted<'a>(granted: &ScopeSet, scope: &'a Scope, implied_by: &'a [Scope]) -> Option<&'a Scope> {
+    if granted.contains(scope) {
+        return Some(scope);
+    }
+    implied_by.iter().find(|scope| granted.contains(scope))
+}
+
+fn some<T>(items: impl IntoIterator<Item = T>) -> Result<Box<[T]>, EmptyRequirement> {
+    let items: Box<[T]> = items.into_iter().collect();
+    if items.is_empty() {
+        Err(EmptyRequirement)
+    } else {
+        Ok(items)
+    }
+}
+
+impl From<Scope> for Requirement {
+    fn from(scope: Scope) -> Self {
+        Self(Node::Scope {
+            scope,
+            implied_by: Box::default(),
+        })
+    }
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Node::Authenticated => f.write_str("any valid token"),
+            Node::Scope { scope, .. } => fmt::Display::fmt(scope, f),
+            Node::Acr(one_of) => call(f, "acr", one_of),
+            Node::MaxAge(secs) => write!(f, "max_age({secs} s)"),
+            Node::Kind(kind) => write!(f, "kind({})", kind.name()),
+            Node::Claim(path, value) => write!(f, "claim({path}, {value})"),
+            Node::All(items) => call(f, "all", items),
+            Node::Any(items) => call(f, "any", items),
+        }
+    }
+}
+
+fn call<T: fmt::Display>(f: &mut fmt::Formatter<'_>, name: &str, items: &[T]) -> fmt::Result {
+    write!(f, "{name}(")?;
+    for (index, item) in items.iter().enumerate() {
+        let separator = if index == 0 { "" } else { ", " };
+        write!(f, "{separator}{item}")?;
+    }
+    f.write_str(")")
+}
+
+impl fmt::Debug for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Requirement({self})")
+    }
+}

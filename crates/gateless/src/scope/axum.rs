@@ -1,0 +1,195 @@
+//! What a route needs, written next to it: forms for axum.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::handler::{Handler, Layered};
+use axum::routing::MethodRouter;
+use gateless_core::{Clock as _, ExtractorRejection, Principal, Requirement};
+use http::request::Parts;
+
+use super::ScopeGuard;
+use crate::clock::SystemClock;
+
+/// Puts a requirement in front of a handler, of the methods of a path, or of all routes of a router.
+///
+/// ```
+/// use axum::Router;
+/// use axum::routing::{get, post};
+/// use gateless::scope::Require as _;
+/// use gateless::{Requirement, scope, scopes};
+///
+/// let orders: Router = Router::new()
+///     // A handler: this method alone.
+///     .route("/orders", get(list.require(scope!("orders:read"))).post(create.require(scope!("orders:write"))))
+///     // The methods of a path.
+///     .route("/admin", get(admin).delete(clear).require(Requirement::any(scopes!["orders:admin", "root"])));
+/// // All routes of a router; those that are added later are not covered.
+/// let reports: Router = Router::new().route("/reports", get(list)).require(scope!("reports:read"));
+/// # async fn list() {}
+/// # async fn create() {}
+/// # async fn admin() {}
+/// # async fn clear() {}
+/// # let _ = orders.merge(reports);
+/// ```
+///
+/// It is a [`ScopeGuard`] as a `route_layer`, or as the layer of a handler: unknown paths stay `404`, methods that a path
+/// does not have `405`. The authentication belongs around the whole router.
+///
+/// `Via` tells the three apart and is always inferred.
+pub trait Require<Via>: Sized {
+    /// What it becomes.
+    type Required;
+
+    /// Asks callers for `requirement`.
+    fn require(self, requirement: impl Into<Requirement>) -> Self::Required;
+}
+
+/// Marks a router, or the methods of a path.
+#[derive(Debug)]
+pub struct Routes(());
+
+impl<S: Clone + Send + Sync + 'static> Require<Routes> for Router<S> {
+    type Required = Self;
+
+    fn require(self, requirement: impl Into<Requirement>) -> Self {
+        self.route_layer(ScopeGuard::new(requirement))
+    }
+}
+
+impl<S: Clone + Send + Sync + 'static> Require<Routes> for MethodRouter<S> {
+    type Required = Self;
+
+    fn require(self, requirement: impl Into<Requirement>) -> Self {
+        self.route_layer(ScopeGuard::new(requirement))
+    }
+}
+
+/// For handlers of so many arguments. Each on its own, as a `MethodRouter` is a handler too, of no such form.
+macro_rules! for_handlers {
+    ($(($($argument:ident),*))*) => {$(
+        impl<H, S, $($argument),*> Require<(S, ($($argument,)*))> for H
+        where
+            H: Handler<($($argument,)*), S>,
+            S: Clone + Send + Sync + 'static,
+            $($argument: 'static,)*
+        {
+            type Required = Layered<ScopeGuard, Self, ($($argument,)*), S>;
+
+            fn require(self, requirement: impl Into<Requirement>) -> Self::Required {
+                self.layer(ScopeGuard::new(requirement))
+            }
+        }
+    )*};
+}
+
+// Without arguments axum has `((),)`; otherwise a mark of its own and then the arguments.
+for_handlers! {
+    (A) (A, B) (A, B, C) (A, B, C, D) (A, B, C, D, E) (A, B, C, D, E, F) (A, B, C, D, E, F, G)
+    (A, B, C, D, E, F, G, I) (A, B, C, D, E, F, G, I, J) (A, B, C, D, E, F, G, I, J, K)
+    (A, B, C, D, E, F, G, I, J, K, L) (A, B, C, D, E, F, G, I, J, K, L, M)
+    (A, B, C, D, E, F, G, I, J, K, L, M, N) (A, B, C, D, E, F, G, I, J, K, L, M, N, O)
+    (A, B, C, D, E, F, G, I, J, K, L, M, N, O, P) (A, B, C, D, E, F, G, I, J, K, L, M, N, O, P, Q)
+    (A, B, C, D, E, F, G, I, J, K, L, M, N, O, P, Q, R)
+}
+
+/// A requirement with a name, for [`Granted`]. Made by [`need!`](crate::need!).
+pub trait Need: Send + Sync + 'static {
+    /// What the caller must have.
+    fn requirement() -> &'static Requirement;
+}
+
+/// Names a requirement, so that handlers can ask for it in their arguments.
+///
+/// ```
+/// use gateless::scope::Granted;
+/// use gateless::{Requirement, need, scope, scopes};
+///
+/// need! {
+///     /// May see orders.
+///     pub ReadOrders: scope!("orders:read");
+///     /// May change them.
+///     pub WriteOrders: Requirement::any(scopes!["orders:write", "orders:admin"]);
+/// }
+///
+/// async fn list(caller: Granted<ReadOrders>) -> String {
+///     format!("the orders of {}", caller.subject().unwrap_or("a client"))
+/// }
+/// # let _ = axum::routing::get::<_, _, ()>(list);
+/// ```
+#[macro_export]
+macro_rules! need {
+    ($($(#[$attribute:meta])* $visibility:vis $name:ident: $requirement:expr;)+) => {$(
+        $(#[$attribute])*
+        $visibility struct $name;
+
+        impl $crate::scope::Need for $name {
+            fn requirement() -> &'static $crate::Requirement {
+                static NEED: ::std::sync::LazyLock<$crate::Requirement> =
+                    ::std::sync::LazyLock::new(|| ::std::convert::From::from($requirement));
+                &NEED
+            }
+        }
+    )+};
+}
+
+/// The caller, who meets the requirement `N`: proof in a handler's signature.
+///
+/// An extractor that refuses like a [`ScopeGuard`]. It runs when the handler is about to, after other arguments before
+/// it; a guard in front of the route refuses earlier, and stands in a list of routes. See [`need!`](crate::need!).
+pub struct Granted<N> {
+    principal: Principal,
+    need: PhantomData<fn() -> N>,
+}
+
+impl<N> Granted<N> {
+    /// The caller.
+    #[must_use]
+    pub const fn principal(&self) -> &Principal {
+        &self.principal
+    }
+}
+
+impl<N> Deref for Granted<N> {
+    type Target = Principal;
+
+    fn deref(&self) -> &Principal {
+        &self.principal
+    }
+}
+
+impl<S: Sync, N: Need> FromRequestParts<S> for Granted<N> {
+    type Rejection = ExtractorRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let principal = Principal::of(&parts.extensions).and_then(|principal| {
+            N::requirement().check(principal, SystemClock::new().wall())?;
+            Ok(principal.clone())
+        });
+        match principal {
+            Ok(principal) => Ok(Self {
+                principal,
+                need: PhantomData,
+            }),
+            Err(rejection) => Err(ExtractorRejection::new(rejection, parts)),
+        }
+    }
+}
+
+impl<N> Clone for Granted<N> {
+    fn clone(&self) -> Self {
+        Self {
+            principal: self.principal.clone(),
+            need: PhantomData,
+        }
+    }
+}
+
+impl<N> fmt::Debug for Granted<N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Granted").field(&self.principal).finish()
+    }
+}

@@ -1,0 +1,249 @@
+//! From declarations to a table: what cannot be right is refused.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::BuildHasher as _;
+use std::sync::{Arc, Mutex};
+
+use foldhash::fast::RandomState;
+use gateless_core::{Access, ConfigError, Declaration, Route, ScopeHierarchy};
+use hashbrown::HashTable;
+use http::Method;
+
+use super::path::Pattern;
+use super::{Path, Rows, ScopeTable};
+
+/// Declarations on their way to a [`ScopeTable`].
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct ScopeTableBuilder {
+    declarations: Vec<Declaration>,
+    hierarchy: ScopeHierarchy,
+}
+
+impl ScopeTableBuilder {
+    /// Declares `GET` of `path`, and with it `HEAD`.
+    pub fn get(self, path: &str, access: impl Into<Access>) -> Self {
+        self.http(Method::GET, path, access)
+    }
+
+    /// Declares `POST` of `path`.
+    pub fn post(self, path: &str, access: impl Into<Access>) -> Self {
+        self.http(Method::POST, path, access)
+    }
+
+    /// Declares `PUT` of `path`.
+    pub fn put(self, path: &str, access: impl Into<Access>) -> Self {
+        self.http(Method::PUT, path, access)
+    }
+
+    /// Declares `PATCH` of `path`.
+    pub fn patch(self, path: &str, access: impl Into<Access>) -> Self {
+        self.http(Method::PATCH, path, access)
+    }
+
+    /// Declares `DELETE` of `path`.
+    pub fn delete(self, path: &str, access: impl Into<Access>) -> Self {
+        self.http(Method::DELETE, path, access)
+    }
+
+    /// Declares any method of `path`, which is written as the router has it: `/orders/{id}`, `/files/{*rest}`, with the
+    /// prefixes of the routers that it is nested in. Names of parameters make no difference.
+    pub fn http(self, method: Method, path: &str, access: impl Into<Access>) -> Self {
+        let path = path.into();
+        self.declare(Route::Http { method, path }, access)
+    }
+
+    /// Declares a gRPC method by its full name: `orders.v1.Orders/List`.
+    pub fn grpc(self, method: &str, access: impl Into<Access>) -> Self {
+        let method = method.into();
+        self.declare(Route::Grpc { method }, access)
+    }
+
+    /// Declares a route.
+    pub fn declare(mut self, route: Route, access: impl Into<Access>) -> Self {
+        let access = access.into();
+        self.declarations.push(Declaration { route, access });
+        self
+    }
+
+    /// Takes declarations over from elsewhere: an OpenAPI document, a `.proto` file, another table.
+    pub fn extend(mut self, declarations: impl IntoIterator<Item = Declaration>) -> Self {
+        self.declarations.extend(declarations);
+        self
+    }
+
+    /// Which scopes imply which others, in every row. By default none does.
+    pub fn hierarchy(mut self, hierarchy: ScopeHierarchy) -> Self {
+        self.hierarchy = hierarchy;
+        self
+    }
+
+    /// Checks the rows.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] naming under `routes` each row that is there twice, that no request can ever reach, or that is
+    /// open without a reason, and a table without rows; under `hierarchy` each scope that implies itself.
+    pub fn build(self) -> Result<ScopeTable, ConfigError> {
+        let Self {
+            declarations,
+            hierarchy,
+        } = self;
+        let mut faults = ConfigError::collect();
+        let hierarchy = hierarchy.build().unwrap_or_else(|error| {
+            faults.merge(error);
+            ScopeHierarchy::new()
+        });
+        if declarations.is_empty() {
+            faults.add("routes", "are none: everything would be denied");
+        }
+        let mut rows = Sorting::default();
+        for Declaration { route, access } in declarations {
+            let access = match access {
+                Access::Requires(requirement) => Access::Requires(requirement.under(&hierarchy)),
+                other => other,
+            };
+            let declaration = Declaration { route, access };
+            let name = declaration.route.to_string();
+            if let Err(problem) = rows.add(declaration) {
+                faults.add("routes", format!("{name} {problem}"));
+            }
+        }
+        rows.find_hidden(&mut faults);
+        faults.into_result()?;
+        Ok(ScopeTable(Arc::new(rows.into_rows())))
+    }
+}
+
+/// Rows by what they are about. Sorted maps: errors and listings have one order.
+#[derive(Default)]
+struct Sorting {
+    paths: Vec<(Pattern, Box<str>, BTreeMap<String, (Method, Access)>)>,
+    methods: BTreeMap<Box<str>, Access>,
+}
+
+impl Sorting {
+    fn add(&mut self, Declaration { route, access }: Declaration) -> Result<(), String> {
+        if let Access::Open { reason } = &access
+            && reason.trim().is_empty()
+        {
+            return Err("is open without a reason".into());
+        }
+        match route {
+            Route::Http { method, path } => self.add_http(method, path, access),
+            Route::Grpc { method } => {
+                check_grpc(&method)?;
+                match self.methods.insert(method, access) {
+                    None => Ok(()),
+                    Some(_) => Err("is declared twice".into()),
+                }
+            }
+            other => Err(format!("is not known to this version: {other:?}")),
+        }
+    }
+
+    fn add_http(&mut self, method: Method, path: Box<str>, access: Access) -> Result<(), String> {
+        let pattern = Pattern::parse(&path)
+            .map_err(|problem| format!("can never be reached: its path {problem}"))?;
+        if method == Method::CONNECT {
+            return Err("can never be reached: CONNECT has no path".into());
+        }
+        let known = self.paths.iter_mut().find(|(it, ..)| it.is(&path));
+        let methods = match known {
+            Some((_, _, methods)) => methods,
+            None => {
+                self.paths.push((pattern, path, BTreeMap::new()));
+                let (_, _, methods) = self.paths.last_mut().expect("pushed just now");
+                methods
+            }
+        };
+        match methods.insert(method.to_string(), (method, access)) {
+            None => Ok(()),
+            Some(_) => Err("is declared twice".into()),
+        }
+    }
+
+    /// A gRPC method and an HTTP route of the same path: only the first is ever asked for.
+    fn find_hidden(&self, faults: &mut ConfigError) {
+        for method in self.methods.keys() {
+            if let Some((_, path, _)) = self
+                .paths
+                .iter()
+                .find(|(it, ..)| it.is(&format!("/{method}")))
+            {
+                let problem =
+                    format!("{path} can never be reached: it is the path of gRPC {method}");
+                faults.add("routes", problem);
+            }
+        }
+    }
+
+    fn into_rows(self) -> Rows {
+        let Self { mut paths, methods } = self;
+        paths.sort_by(|(_, left, _), (_, right, _)| left.cmp(right));
+        let hasher = RandomState::default();
+        let (mut declarations, mut http) = (Vec::new(), HashTable::new());
+        for (pattern, path, methods) in paths {
+            for (method, access) in methods.values() {
+                declarations.push(Declaration {
+                    route: Route::Http {
+                        method: method.clone(),
+                        path: path.clone(),
+                    },
+                    access: access.clone(),
+                });
+            }
+            let path = Path {
+                allow: allow(methods.keys()).into(),
+                methods: methods.into_values().collect(),
+                pattern,
+            };
+            let hash = |path: &Path| hasher.hash_one(path.pattern.hashed());
+            http.insert_unique(hash(&path), path, hash);
+        }
+        let mut grpc: HashMap<Box<str>, HashMap<Box<str>, Access>> = HashMap::new();
+        for (method, access) in methods {
+            let service = method.split('/').next().unwrap_or_default();
+            let path = format!("/{method}").into();
+            let methods = grpc.entry(service.into()).or_default();
+            methods.insert(path, access.clone());
+            let route = Route::Grpc { method };
+            declarations.push(Declaration { route, access });
+        }
+        Rows {
+            declarations,
+            http,
+            hasher,
+            grpc,
+            logged: Mutex::default(),
+        }
+    }
+}
+
+/// `package.Service/Method`: names of letters, digits and underscores, joined by dots, and one slash.
+fn check_grpc(method: &str) -> Result<(), String> {
+    let is_name = |name: &str| {
+        let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        !name.is_empty()
+            && name.chars().all(is_word)
+            && !name.starts_with(|c: char| c.is_ascii_digit())
+    };
+    let is_method = method
+        .split_once('/')
+        .is_some_and(|(service, method)| service.split('.').all(is_name) && is_name(method));
+    if is_method {
+        Ok(())
+    } else {
+        Err("can never be reached: a gRPC method is written package.Service/Method".into())
+    }
+}
+
+/// `HEAD` goes with `GET`.
+fn allow<'a>(methods: impl Iterator<Item = &'a String>) -> String {
+    let mut names: Vec<&str> = methods.map(String::as_str).collect();
+    if names.contains(&"GET") && !names.contains(&"HEAD") {
+        names.push("HEAD");
+    }
+    names.sort_unstable();
+    names.join(", ")
+}
