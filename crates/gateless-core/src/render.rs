@@ -1,6 +1,7 @@
 //! From a rejection to the response that says it: RFC 9457 and RFC 6750 for HTTP, a real status for gRPC.
 
 use std::fmt;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -134,42 +135,54 @@ impl Renderer {
 
     fn challenge(&self, rejection: &Rejection) -> Option<HeaderValue> {
         let error = rejection.challenge_error()?;
-        let mut attributes = Vec::new();
+        if error.is_empty() && self.0.is_none() {
+            return Some(HeaderValue::from_static("Bearer"));
+        }
+        // Room for the longest of the fixed texts and some scopes: one allocation.
+        let mut challenge = String::with_capacity(256);
+        challenge.push_str("Bearer");
+        let mut separator = ' ';
+        let mut attribute = |name: &str, value: &dyn fmt::Display| {
+            let space = if separator == ',' { " " } else { "" };
+            // A `String` takes whatever is written to it.
+            let _ = write!(challenge, "{separator}{space}{name}=\"{value}\"");
+            separator = ',';
+        };
         let settings = self.0.as_deref();
-        if let Some(realm) = settings.and_then(|settings| settings.realm.as_deref()) {
-            attributes.push(format!("realm=\"{realm}\""));
+        if let Some(realm) = settings.and_then(|settings| settings.realm.as_ref()) {
+            attribute("realm", realm);
         }
         if !error.is_empty() {
-            attributes.push(format!(
-                "error=\"{error}\", error_description=\"{rejection}\""
-            ));
+            attribute("error", &error);
+            attribute("error_description", rejection);
         }
         if let Some(step_up) = rejection.step_up() {
             if !step_up.acr_values().is_empty() {
-                let acr_values = joined(step_up.acr_values(), Acr::as_str);
-                attributes.push(format!("acr_values=\"{acr_values}\""));
+                attribute("acr_values", &joined(step_up.acr_values(), Acr::as_str));
             }
             if let Some(secs) = step_up.max_age() {
-                attributes.push(format!("max_age=\"{secs}\""));
+                attribute("max_age", &secs);
             }
         }
         if let Some(shortfall) = rejection.shortfall() {
-            let scope = joined(shortfall.needed(), Scope::as_str);
-            attributes.push(format!("scope=\"{scope}\""));
+            attribute("scope", &joined(shortfall.needed(), Scope::as_str));
         }
-        if let Some(url) = settings.and_then(|settings| settings.resource_metadata.as_deref()) {
-            attributes.push(format!("resource_metadata=\"{url}\""));
+        if let Some(url) = settings.and_then(|settings| settings.resource_metadata.as_ref()) {
+            attribute("resource_metadata", url);
         }
-        let challenge = match attributes.join(", ") {
-            empty if empty.is_empty() => "Bearer".to_owned(),
-            attributes => format!("Bearer {attributes}"),
-        };
         Some(HeaderValue::try_from(challenge).expect("fixed texts, scope tokens, checked settings"))
     }
 }
 
 fn joined<T>(tokens: &[T], text: fn(&T) -> &str) -> String {
-    tokens.iter().map(text).collect::<Vec<_>>().join(" ")
+    let length = tokens.iter().map(|token| text(token).len() + 1).sum();
+    let mut joined = String::with_capacity(length);
+    for token in tokens {
+        let space = if joined.is_empty() { "" } else { " " };
+        joined.push_str(space);
+        joined.push_str(text(token));
+    }
+    joined
 }
 
 fn grpc_status(rejection: &Rejection) -> [(&'static str, String); 3] {

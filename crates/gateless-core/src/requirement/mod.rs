@@ -228,7 +228,7 @@ impl Requirement {
         if ask.is_met(self) {
             return Ok(());
         }
-        Err(shortfall::refusal(ask.ways(self)))
+        Err(shortfall::refusal(ask.ways(vec![Way::default()], self)))
     }
 
     /// Every scope that is named, each once, in the order of first mention.
@@ -326,29 +326,30 @@ impl Ask<'_> {
         }
     }
 
-    /// The ways to satisfy this.
-    fn ways(self, requirement: &Requirement) -> Vec<Way> {
+    /// The ways so far, each with what this needs as well.
+    fn ways(self, mut ways: Vec<Way>, requirement: &Requirement) -> Vec<Way> {
         let is_met = || self.is_met(requirement);
-        let way = match &requirement.0 {
-            Node::Authenticated => Way::default(),
+        let mut each = |change: &dyn Fn(&mut Way)| ways.iter_mut().for_each(change);
+        match &requirement.0 {
+            Node::Authenticated => {}
             Node::Scope { scope, implied_by } => {
-                match granted(self.caller.scopes(), scope, implied_by) {
-                    // What is there already is asked for again, so that the new token has no less.
-                    Some(granted) => Way::scope(granted.clone(), true),
-                    None => Way::scope(scope.clone(), false),
+                // What is there already is asked for again, so that the new token has no less.
+                let granted = granted(self.caller.scopes(), scope, implied_by);
+                each(&|way| way.scope(granted.unwrap_or(scope), granted.is_some()));
+            }
+            Node::Acr(one_of) => each(&|way| way.acr(one_of, is_met())),
+            Node::MaxAge(secs) => each(&|way| way.max_age(*secs, is_met())),
+            Node::Kind(_) | Node::Claim(..) => each(&|way| way.property(is_met())),
+            Node::All(items) => return items.iter().fold(ways, |ways, item| self.ways(ways, item)),
+            Node::Any(items) => {
+                let mut found = Vec::with_capacity(items.len() * ways.len());
+                for item in items {
+                    found.append(&mut self.ways(ways.clone(), item));
                 }
+                return shortfall::bounded(found);
             }
-            Node::Acr(one_of) => Way::acr(one_of, is_met()),
-            Node::MaxAge(secs) => Way::max_age(*secs, is_met()),
-            Node::Kind(_) | Node::Claim(..) => Way::property(is_met()),
-            Node::All(items) => {
-                return items.iter().fold(vec![Way::default()], |ways, item| {
-                    shortfall::both(ways, &self.ways(item))
-                });
-            }
-            Node::Any(items) => return items.iter().flat_map(|item| self.ways(item)).collect(),
-        };
-        vec![way]
+        }
+        ways
     }
 }
 

@@ -72,34 +72,30 @@ pub(super) struct Way {
 }
 
 impl Way {
-    pub(super) fn scope(scope: Scope, is_met: bool) -> Self {
-        Self {
-            scopes: vec![(scope, is_met)],
-            ..Self::default()
+    pub(super) fn scope(&mut self, scope: &Scope, is_met: bool) {
+        if self.scopes.iter().all(|(known, _)| known != scope) {
+            self.scopes.push((scope.clone(), is_met));
         }
     }
 
-    pub(super) fn acr(one_of: &[Acr], is_met: bool) -> Self {
-        Self {
-            needs_sign_in: !is_met,
-            acr: Some(one_of.to_vec()),
-            ..Self::default()
+    pub(super) fn acr(&mut self, one_of: &[Acr], is_met: bool) {
+        self.needs_sign_in |= !is_met;
+        match &mut self.acr {
+            Some(ours) => {
+                ours.retain(|acr| one_of.contains(acr));
+                self.is_closed |= ours.is_empty();
+            }
+            None => self.acr = Some(one_of.to_vec()),
         }
     }
 
-    pub(super) fn max_age(secs: u64, is_met: bool) -> Self {
-        Self {
-            needs_sign_in: !is_met,
-            max_age: Some(secs),
-            ..Self::default()
-        }
+    pub(super) fn max_age(&mut self, secs: u64, is_met: bool) {
+        self.needs_sign_in |= !is_met;
+        self.max_age = Some(self.max_age.map_or(secs, |ours| ours.min(secs)));
     }
 
-    pub(super) fn property(is_met: bool) -> Self {
-        Self {
-            is_closed: !is_met,
-            ..Self::default()
-        }
+    pub(super) const fn property(&mut self, is_met: bool) {
+        self.is_closed |= !is_met;
     }
 
     fn missing(&self) -> impl Iterator<Item = &Scope> {
@@ -111,36 +107,13 @@ impl Way {
         (self.is_closed, self.needs_sign_in, self.missing().count())
     }
 
-    /// Takes what `other` needs as well.
-    fn add(&mut self, other: &Self) {
-        self.is_closed |= other.is_closed;
-        self.needs_sign_in |= other.needs_sign_in;
-        for needed in &other.scopes {
-            if !self.scopes.contains(needed) {
-                self.scopes.push(needed.clone());
-            }
-        }
-        match (&mut self.acr, &other.acr) {
-            (Some(ours), Some(theirs)) => {
-                ours.retain(|acr| theirs.contains(acr));
-                self.is_closed |= ours.is_empty();
-            }
-            (ours @ None, theirs) => ours.clone_from(theirs),
-            (Some(_), None) => {}
-        }
-        self.max_age = match (self.max_age, other.max_age) {
-            (Some(ours), Some(theirs)) => Some(ours.min(theirs)),
-            (ours, theirs) => ours.or(theirs),
-        };
-    }
-
     fn refusal(self) -> Rejection {
         if self.is_closed {
             return Rejection::CallerNotPermitted;
         }
         let shortfall = Shortfall {
             missing: self.missing().cloned().collect(),
-            needed: self.scopes.into_iter().map(|(scope, _)| scope).collect(),
+            needed: self.scopes.iter().map(|(scope, _)| scope.clone()).collect(),
         };
         if !self.needs_sign_in {
             return Rejection::ScopeInsufficient(shortfall);
@@ -153,20 +126,8 @@ impl Way {
     }
 }
 
-/// Every way of the one with every way of the other.
-pub(super) fn both(mut ways: Vec<Way>, other: &[Way]) -> Vec<Way> {
-    if let [one] = other {
-        ways.iter_mut().for_each(|way| way.add(one));
-        return ways;
-    }
-    let pairs = ways.iter().flat_map(|left| {
-        other.iter().map(move |right| {
-            let mut way = left.clone();
-            way.add(right);
-            way
-        })
-    });
-    let mut ways: Vec<_> = pairs.collect();
+/// The cheapest of very many.
+pub(super) fn bounded(mut ways: Vec<Way>) -> Vec<Way> {
     if ways.len() > MANY {
         ways.sort_by_key(Way::cost);
         ways.truncate(MANY);
