@@ -28,6 +28,7 @@
 //! | [`TestIssuer`] | keys, their publication over HTTP, what caches are told, and ways for that to go wrong ([`Fault`]) |
 //! | [`TokenBuilder`] | a good access token, to be spoiled in one respect |
 //! | [`FakeClock`] | wall and monotonic time that stand still until they are moved |
+//! | [`RouteCheck`] | proof that a service asks on each route for what is declared |
 //! | [`Unforgiving`], [`Recorder`] | services to put under a layer |
 //!
 //! # Not for production
@@ -45,6 +46,7 @@ mod issuer;
 mod key;
 mod keyring;
 mod payload;
+mod routes;
 mod server;
 mod service;
 mod site;
@@ -55,5 +57,6 @@ pub use builder::TestIssuerBuilder;
 pub use clock::FakeClock;
 pub use fault::Fault;
 pub use issuer::{Requests, TestIssuer};
+pub use routes::{RouteCheck, RouteFaults};
 pub use service::{Recorder, Unforgiving};
 pub use token::{TokenBuilder, encode_segments};

@@ -78,6 +78,14 @@ impl TokenBuilder {
             .token_id(id)
     }
 
+    pub(crate) const fn now(&self) -> i64 {
+        self.now
+    }
+
+    pub(crate) const fn claims(&self) -> &Map<String, Value> {
+        &self.claims
+    }
+
     /// `sub`: whom the token is about.
     pub fn subject(self, subject: impl Into<String>) -> Self {
         self.claim("sub", subject.into())
@@ -118,6 +126,17 @@ impl TokenBuilder {
     pub fn issued_in(self, secs: i64) -> Self {
         let at = self.now.saturating_add(secs);
         self.claim("iat", at)
+    }
+
+    /// `auth_time`: when the person signed in, this many seconds from now, or ago when negative.
+    pub fn signed_in(self, secs: i64) -> Self {
+        let at = self.now.saturating_add(secs);
+        self.claim("auth_time", at)
+    }
+
+    /// `acr`: how the person signed in.
+    pub fn acr(self, acr: impl Into<String>) -> Self {
+        self.claim("acr", acr.into())
     }
 
     /// `nbf`: this many seconds from now, or ago when negative.
