@@ -44,6 +44,7 @@ pub struct Renderer(Option<Arc<Settings>>);
 struct Settings {
     /// The attributes that every challenge carries, each preceded by its separator.
     realm: Option<String>,
+    scope: Option<String>,
     resource_metadata: Option<String>,
     body: Option<BodyHook>,
 }
@@ -164,8 +165,18 @@ impl Renderer {
                 attribute("max_age", &secs);
             }
         }
-        if let Some(shortfall) = rejection.shortfall() {
-            attribute("scope", &joined(shortfall.needed(), Scope::as_str));
+        match (
+            rejection,
+            settings.and_then(|settings| settings.scope.as_ref()),
+        ) {
+            (Rejection::CredentialsMissing | Rejection::TokenInvalid(_), Some(scope)) => {
+                attribute("scope", scope);
+            }
+            _ => {
+                if let Some(shortfall) = rejection.shortfall() {
+                    attribute("scope", &joined(shortfall.needed(), Scope::as_str));
+                }
+            }
         }
         if let Some(url) = settings.and_then(|settings| settings.resource_metadata.as_ref()) {
             attribute("resource_metadata", url);
@@ -223,6 +234,10 @@ impl fmt::Debug for Renderer {
                 &settings.and_then(|settings| settings.realm.as_ref()),
             )
             .field(
+                "scope",
+                &settings.and_then(|settings| settings.scope.as_ref()),
+            )
+            .field(
                 "resource_metadata",
                 &settings.and_then(|settings| settings.resource_metadata.as_ref()),
             )
@@ -242,6 +257,22 @@ impl RendererBuilder {
     #[must_use]
     pub fn realm(mut self, realm: impl Into<String>) -> Self {
         self.0.realm = Some(realm.into());
+        self
+    }
+
+    /// The `scope` that a client should ask for when it signs in (RFC 6750 §3), each named once, in the order given.
+    ///
+    /// Challenges with `401` carry it; one with `403` names what its own request needs. None by default. MCP asks
+    /// servers for it (SHOULD, specification 2026-07-28): without it a client asks for all scopes that there are.
+    #[must_use]
+    pub fn scope(mut self, scopes: impl IntoIterator<Item = Scope>) -> Self {
+        let mut distinct = Vec::new();
+        for scope in scopes {
+            if !distinct.contains(&scope) {
+                distinct.push(scope);
+            }
+        }
+        self.0.scope = Some(joined(&distinct, Scope::as_str));
         self
     }
 
@@ -266,7 +297,7 @@ impl RendererBuilder {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] naming each setting that cannot stand in a quoted string of a header.
+    /// [`ConfigError`] naming each setting that cannot stand in a quoted string of a header, and a list of no scopes.
     pub fn build(self) -> Result<Renderer, ConfigError> {
         let Self(settings) = self;
         let mut faults = ConfigError::collect();
@@ -279,6 +310,9 @@ impl RendererBuilder {
                 "realm",
                 "has a character that cannot stand in a quoted string",
             );
+        }
+        if settings.scope.as_deref() == Some("") {
+            faults.add("scope", "names none");
         }
         if let Some(url) = &settings.resource_metadata {
             if !url.starts_with("https://") && !url.starts_with("http://") {
@@ -501,10 +535,52 @@ mod tests {
         assert_eq!(response.body(), "<ok>");
     }
 
+    #[rstest]
+    #[case(0, Some("scope=\"orders:read openid\""))]
+    #[case(1, None)]
+    #[case(2, Some("scope=\"orders:read openid\""))]
+    #[case(3, Some("scope=\"orders:read orders:write\""))]
+    #[case(4, None)]
+    #[case(5, None)]
+    fn what_to_ask_for_at_sign_in_is_in_challenges_with_401(
+        #[case] which: usize,
+        #[case] scope: Option<&str>,
+    ) {
+        let renderer = Renderer::builder()
+            .scope(scopes!["orders:read", "openid", "orders:read"])
+            .build()
+            .unwrap();
+        for wire in [Wire::Http, Wire::Grpc] {
+            let response = renderer.render(&every_rejection()[which], wire);
+            let challenge = response.headers().get(WWW_AUTHENTICATE);
+            let sent = challenge.and_then(|challenge| {
+                let challenge = challenge.to_str().unwrap();
+                challenge.find("scope=").map(|at| &challenge[at..])
+            });
+            assert_eq!(sent, scope);
+        }
+    }
+
+    #[test]
+    fn settings_stand_beside_the_error_in_a_challenge() {
+        let renderer = Renderer::builder()
+            .realm("orders")
+            .scope(scopes!["orders:read"])
+            .resource_metadata("https://api.example.com/meta")
+            .build()
+            .unwrap();
+        let response = renderer.render(&Rejection::CredentialsMissing, Wire::Http);
+        assert_eq!(
+            response.headers()[WWW_AUTHENTICATE],
+            "Bearer realm=\"orders\", scope=\"orders:read\", resource_metadata=\"https://api.example.com/meta\""
+        );
+    }
+
     #[test]
     fn every_unusable_setting_is_named() {
         let error = Renderer::builder()
             .realm("a\"b")
+            .scope([])
             .resource_metadata("orders\r\nSet-Cookie: a=b")
             .build()
             .unwrap_err();
@@ -515,7 +591,7 @@ mod tests {
             .collect();
         assert_eq!(
             settings,
-            ["realm", "resource_metadata", "resource_metadata"]
+            ["realm", "scope", "resource_metadata", "resource_metadata"]
         );
     }
 }

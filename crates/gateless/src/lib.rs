@@ -45,7 +45,8 @@
 //! # Features
 //!
 //! `bearer`, `jwks`, `scope` and `aws_lc_rs` are on by default. With `default-features = false` and `scope` alone no
-//! cryptography and no HTTP client is compiled. `axum` adds extractors, `metrics` counters, `rust_crypto` a backend in pure Rust.
+//! cryptography and no HTTP client is compiled. `axum` adds extractors, `metrics` counters, `resource_metadata` the
+//! document that tells clients where tokens come from, `rust_crypto` a backend in pure Rust.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "bearer")]
@@ -59,6 +60,9 @@ mod digest;
 pub mod gate;
 pub mod manual;
 mod metrics;
+#[cfg(feature = "resource_metadata")]
+#[cfg_attr(docsrs, doc(cfg(feature = "resource_metadata")))]
+pub mod resource;
 #[cfg(feature = "scope")]
 #[cfg_attr(docsrs, doc(cfg(feature = "scope")))]
 pub mod scope;
