@@ -67,7 +67,8 @@ impl TestIssuer {
     /// An issuer on a free port of 127.0.0.1, named after its address: `http://127.0.0.1:PORT`.
     ///
     /// It answers `GET` on `/.well-known/openid-configuration`, `/.well-known/oauth-authorization-server` and `/jwks`,
-    /// from a task of the current tokio runtime.
+    /// from a task of the current tokio runtime. The first two name endpoints for sign-in and tokens as well, as clients
+    /// expect them to; nobody answers there.
     ///
     /// # Errors
     ///

@@ -58,6 +58,7 @@ impl Document {
 impl Site {
     /// A site whose metadata announce `issuer`, and point to the key set at `jwks_url`.
     pub(crate) fn new(keys: KeyRing, issuer: &str, jwks_url: &str) -> Self {
+        let base = issuer.trim_end_matches('/');
         Self {
             keys,
             discovery: Endpoint::default(),
@@ -65,6 +66,9 @@ impl Site {
             caching: Caching::default(),
             metadata: json!({
                 "issuer": issuer,
+                // Nobody answers at these two. A client that reads the document strictly cannot do without them.
+                "authorization_endpoint": format!("{base}/authorize"),
+                "token_endpoint": format!("{base}/token"),
                 "jwks_uri": jwks_url,
                 "response_types_supported": ["code"],
                 "subject_types_supported": ["public"],

@@ -134,6 +134,9 @@ async fn discovery_leads_to_the_keys() {
         assert_eq!(answer.field("content-type"), Some("application/json"));
         assert_eq!(answer.json()["issuer"], issuer.issuer());
         assert_eq!(answer.json()["jwks_uri"], issuer.jwks_url());
+        let at = |path: &str| format!("{}/{path}", issuer.issuer());
+        assert_eq!(answer.json()["authorization_endpoint"], at("authorize"));
+        assert_eq!(answer.json()["token_endpoint"], at("token"));
     }
     let answer = get(&issuer, JWKS).await;
     assert_eq!(
