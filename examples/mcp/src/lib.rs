@@ -6,7 +6,7 @@
 //!                      └─► BearerAuth ─► ScopeGuard ─► /mcp: rmcp's server and its tools
 //! ```
 //!
-//! [`app`] is all there is to it. `cargo run -p mcp` serves it next to an issuer of its own and lets rmcp's client find
+//! [`app`] puts it together. `cargo run -p mcp` serves it next to an issuer of its own and lets rmcp's client find
 //! its way in: refused without a token, it reads in the challenge where tokens come from and what to ask for, and
 //! comes back with one. [`walk`] has the steps.
 
@@ -20,10 +20,6 @@ use gateless::bearer::{BearerAuth, Keys, TokenPolicy};
 use gateless::resource::ResourceMetadata;
 use gateless::scope::ScopeGuard;
 use gateless::{ConfigError, OnOutage, Renderer, scopes};
-use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
-use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
-
-use crate::tools::Tools;
 
 /// The server as a router, for clients that reach it at `origin`, such as `https://api.example.com`, and get their
 /// tokens from `issuer`.
@@ -35,12 +31,18 @@ use crate::tools::Tools;
 ///
 /// [`ConfigError`] when origin or issuer cannot be used. Nothing is fetched yet.
 pub fn app(origin: &str, issuer: &str) -> Result<Router, ConfigError> {
+    let routes = Router::new().route_service("/mcp", tools::server(origin));
+    protected(routes, origin, issuer)
+}
+
+/// Puts the layers around `routes`, and the metadata next to them.
+fn protected(routes: Router, origin: &str, issuer: &str) -> Result<Router, ConfigError> {
     let metadata = ResourceMetadata::builder(format!("{origin}/mcp"))
         .authorization_server(issuer)
         .scopes_supported(scopes!["mcp:tools"])
         .resource_name("Tools behind gateless")
         .build()?;
-    // Every refusal says where to read about tokens, the first one also what to ask for.
+    // Every refusal says where to read about tokens, and what scope to ask for.
     let renderer = Renderer::builder()
         .resource_metadata(metadata.url())
         .scope(scopes!["mcp:tools"])
@@ -56,17 +58,7 @@ pub fn app(origin: &str, issuer: &str) -> Result<Router, ConfigError> {
         .build()?;
     let guard = ScopeGuard::all(scopes!["mcp:tools"]).renderer(renderer);
 
-    // No sessions: each request is let in by its own token, and no session id can stand in for one.
-    let config = StreamableHttpServerConfig::default()
-        .with_legacy_session_mode(false)
-        .with_json_response(true)
-        .with_allowed_hosts(origin.split_once("://").map(|(_, host)| host))
-        .enforce_origin_validation(); // without a list of origins: no script in a browser gets in
-    let sessions = NeverSessionManager::default().into();
-    let server = StreamableHttpService::new(|| Ok(Tools), sessions, config);
-
-    Ok(Router::new()
-        .route_service("/mcp", server)
+    Ok(routes
         .layer(guard)
         .layer(auth) // runs first: the layer that is added last is the outer one
         .route_service(metadata.path(), metadata.service())) // after them: open to everybody

@@ -1,5 +1,6 @@
-use axum::body::Body;
+use axum::body::{Body, to_bytes};
 use axum::http::{HeaderMap, Request, StatusCode};
+use axum::routing::post;
 use gateless::ConfigFault;
 use gateless_testkit::TestIssuer;
 use rstest::rstest;
@@ -130,6 +131,22 @@ async fn a_token_in_the_address_is_none() {
     let without = initialize(&issuer, "/mcp", &[]).await;
     let path = format!("/mcp?access_token={token}");
     assert_eq!(initialize(&issuer, &path, &[]).await, without);
+}
+
+#[tokio::test]
+async fn tools_never_see_the_token() {
+    let issuer = TestIssuer::serve().await.unwrap();
+    let token = issuer.token().audience(RESOURCE).scope("mcp:tools").mint();
+    let seen = post(async |request: Request<Body>| format!("{:?}", request.headers()));
+    let routes = Router::new().route("/mcp", seen);
+    let app = protected(routes, ORIGIN, issuer.issuer()).unwrap();
+    let request = Request::post("/mcp")
+        .header("authorization", format!("Bearer {token}"))
+        .header("x-seen", "yes")
+        .body(Body::empty());
+    let response = app.oneshot(request.unwrap()).await.unwrap();
+    let seen = to_bytes(response.into_body(), usize::MAX).await.unwrap();
+    assert_eq!(seen, "{\"x-seen\": \"yes\"}");
 }
 
 #[rstest]

@@ -1,11 +1,25 @@
-//! What the server can do.
+//! What the server can do. Who may is no concern of it: that is decided before.
 
 use axum::http::request::Parts;
 use gateless::Principal;
 use rmcp::handler::server::tool::Extension;
 use rmcp::handler::server::wrapper::Parameters;
+use rmcp::transport::streamable_http_server::session::never::NeverSessionManager;
+use rmcp::transport::{StreamableHttpServerConfig, StreamableHttpService};
 use rmcp::{ErrorData, schemars, tool, tool_router};
 use serde::Deserialize;
+
+/// The tools as an HTTP service that clients reach at the host of `origin`.
+///
+/// There are no sessions: each request is let in by its own token, and no session id can stand in for one.
+pub(crate) fn server(origin: &str) -> StreamableHttpService<Tools, NeverSessionManager> {
+    let config = StreamableHttpServerConfig::default()
+        .with_legacy_session_mode(false)
+        .with_json_response(true)
+        .with_allowed_hosts(origin.split_once("://").map(|(_, host)| host))
+        .enforce_origin_validation(); // without a list of origins: no script in a browser gets in
+    StreamableHttpService::new(|| Ok(Tools), NeverSessionManager::default().into(), config)
+}
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tools;
