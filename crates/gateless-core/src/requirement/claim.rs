@@ -172,7 +172,7 @@ impl<'de> Visitor<'de> for At<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<bool, A::Error> {
         let mut found = None;
         let (name, rest) = match self.path.split_first() {
-            Some((name, rest)) => (Some(name), rest),
+            Some((name, rest)) => (Some(&**name), rest),
             None => (None, self.path),
         };
         while let Some(is_name) = object.next_key_seed(Is(name))? {
@@ -189,7 +189,7 @@ impl<'de> Visitor<'de> for At<'_> {
 }
 
 /// Whether a key is the name that is looked for.
-struct Is<'a>(Option<&'a Box<str>>);
+struct Is<'a>(Option<&'a str>);
 
 impl<'de> DeserializeSeed<'de> for Is<'_> {
     type Value = bool;
@@ -207,7 +207,7 @@ impl Visitor<'_> for Is<'_> {
     }
 
     fn visit_str<E>(self, name: &str) -> Result<bool, E> {
-        Ok(self.0.is_some_and(|expected| **expected == *name))
+        Ok(self.0 == Some(name))
     }
 }
 

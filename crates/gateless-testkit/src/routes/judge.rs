@@ -114,7 +114,7 @@ impl Answer {
         if is_problem && !self.body.is_empty() {
             let problem: Value = serde_json::from_slice(&self.body).unwrap_or_default();
             let missing: Vec<_> = shortfall.missing().iter().map(Scope::as_str).collect();
-            if problem["missing_scopes"] != Value::from(missing.clone()) {
+            if problem.get("missing_scopes") != Some(&Value::from(missing.clone())) {
                 return Err(format!(
                     "the problem is {problem}, and {missing:?} are missing"
                 ));

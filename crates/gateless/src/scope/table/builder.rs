@@ -115,11 +115,18 @@ impl ScopeTableBuilder {
     }
 }
 
-/// Rows by what they are about. Sorted maps: errors and listings have one order.
+/// Rows by what they are about.
 #[derive(Default)]
 struct Sorting {
-    paths: Vec<(Pattern, Box<str>, BTreeMap<String, (Method, Access)>)>,
+    paths: Vec<Declared>,
     methods: BTreeMap<Box<str>, Access>,
+}
+
+/// What is declared for one path.
+struct Declared {
+    pattern: Pattern,
+    path: Box<str>,
+    methods: Vec<(Method, Access)>,
 }
 
 impl Sorting {
@@ -148,29 +155,28 @@ impl Sorting {
         if method == Method::CONNECT {
             return Err("can never be reached: CONNECT has no path".into());
         }
-        let known = self.paths.iter_mut().find(|(it, ..)| it.is(&path));
-        let methods = match known {
-            Some((_, _, methods)) => methods,
-            None => {
-                self.paths.push((pattern, path, BTreeMap::new()));
-                let (_, _, methods) = self.paths.last_mut().expect("pushed just now");
-                methods
+        let mut known = self.paths.iter_mut();
+        match known.find(|declared| declared.pattern.is(&path)) {
+            Some(Declared { methods, .. }) => {
+                if methods.iter().any(|(known, _)| *known == method) {
+                    return Err("is declared twice".into());
+                }
+                methods.push((method, access));
             }
-        };
-        match methods.insert(method.to_string(), (method, access)) {
-            None => Ok(()),
-            Some(_) => Err("is declared twice".into()),
+            None => self.paths.push(Declared {
+                pattern,
+                path,
+                methods: vec![(method, access)],
+            }),
         }
+        Ok(())
     }
 
     /// A gRPC method and an HTTP route of the same path: only the first is ever asked for.
     fn find_hidden(&self, faults: &mut ConfigError) {
         for method in self.methods.keys() {
-            if let Some((_, path, _)) = self
-                .paths
-                .iter()
-                .find(|(it, ..)| it.is(&format!("/{method}")))
-            {
+            let hides = |declared: &&Declared| declared.pattern.is(&format!("/{method}"));
+            if let Some(Declared { path, .. }) = self.paths.iter().find(hides) {
                 let problem =
                     format!("{path} can never be reached: it is the path of gRPC {method}");
                 faults.add("routes", problem);
@@ -180,22 +186,24 @@ impl Sorting {
 
     fn into_rows(self) -> Rows {
         let Self { mut paths, methods } = self;
-        paths.sort_by(|(_, left, _), (_, right, _)| left.cmp(right));
+        paths.sort_by(|left, right| left.path.cmp(&right.path));
         let hasher = RandomState::default();
         let (mut declarations, mut http) = (Vec::new(), HashTable::new());
-        for (pattern, path, methods) in paths {
-            for (method, access) in methods.values() {
-                declarations.push(Declaration {
-                    route: Route::Http {
-                        method: method.clone(),
-                        path: path.clone(),
-                    },
-                    access: access.clone(),
-                });
+        for declared in paths {
+            let Declared {
+                pattern,
+                path,
+                mut methods,
+            } = declared;
+            methods.sort_by(|(left, _), (right, _)| left.as_str().cmp(right.as_str()));
+            for (method, access) in methods.iter().cloned() {
+                let path = path.clone();
+                let route = Route::Http { method, path };
+                declarations.push(Declaration { route, access });
             }
             let path = Path {
-                allow: allow(methods.keys()).into(),
-                methods: methods.into_values().collect(),
+                allow: allow(&methods).into(),
+                methods,
                 pattern,
             };
             let hash = |path: &Path| hasher.hash_one(path.pattern.hashed());
@@ -239,8 +247,8 @@ fn check_grpc(method: &str) -> Result<(), String> {
 }
 
 /// `HEAD` goes with `GET`.
-fn allow<'a>(methods: impl Iterator<Item = &'a String>) -> String {
-    let mut names: Vec<&str> = methods.map(String::as_str).collect();
+fn allow(methods: &[(Method, Access)]) -> String {
+    let mut names: Vec<&str> = methods.iter().map(|(method, _)| method.as_str()).collect();
     if names.contains(&"GET") && !names.contains(&"HEAD") {
         names.push("HEAD");
     }

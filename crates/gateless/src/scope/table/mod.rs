@@ -99,7 +99,6 @@ pub(super) enum Found<'a> {
 
 impl ScopeTable {
     /// A table without rows, to be filled.
-    #[must_use]
     pub fn builder() -> ScopeTableBuilder {
         ScopeTableBuilder::default()
     }
