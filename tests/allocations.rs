@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use gateless::bearer::{BearerAuth, Keys, TokenPolicy};
-use gateless::scope::ScopeGuard;
+use gateless::scope::{MatchedRoute, ScopeGuard, ScopeTable};
 use gateless::strip::StripIdentityHeaders;
 use gateless::{Principal, Requirement, scope, scopes};
 use gateless_testkit::{FakeClock, SigningAlgorithm, TestIssuer, TokenBuilder};
@@ -131,6 +131,44 @@ fn a_scope_guard_passes_a_request_without_an_allocation() {
     principal.attach(request.extensions_mut());
     let (answer, allocations) = count(guard().layer(NoOp), request);
     assert_eq!((answer.status().as_u16(), allocations), (200, 0));
+}
+
+#[test]
+fn a_route_is_looked_up_without_an_allocation() {
+    let pipeline = pipeline();
+    let token = Pipeline::request(&pipeline.token().mint());
+    let (answer, _) = count(pipeline.auth.layer(NoOp), token);
+    let principal = answer.extensions().get::<Principal>().unwrap().clone();
+
+    let rows = (0..1000).fold(ScopeTable::builder(), |table, index| {
+        let read = scope!("orders:read");
+        let path = format!("/tenants/{{tenant}}/orders-{index}/{{id}}");
+        table
+            .get(&path, read.clone())
+            .grpc(&format!("shop.v1.Orders/Get{index}"), read)
+    });
+    let table = ScopeGuard::table(rows.build().unwrap());
+    let routes = [
+        (
+            "GET",
+            "/tenants/{name}/orders-999/{order}",
+            "/tenants/a/orders-999/1",
+        ),
+        (
+            "HEAD",
+            "/tenants/{tenant}/orders-0/{id}",
+            "/tenants/a/orders-0/1",
+        ),
+        ("POST", "/shop.v1.Orders/{*rest}", "/shop.v1.Orders/Get500"),
+    ];
+    for (method, route, path) in routes {
+        let request = Request::builder().method(method).uri(path);
+        let mut request = request.body(()).unwrap();
+        principal.clone().attach(request.extensions_mut());
+        request.extensions_mut().insert(MatchedRoute::new(route));
+        let (answer, allocations) = count(table.layer(NoOp), request);
+        assert_eq!((answer.status().as_u16(), allocations), (200, 0), "{route}");
+    }
 }
 
 #[test]

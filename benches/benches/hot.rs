@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::thread;
 use std::time::Instant;
 
-use gateless_bench::{Hot, Sample, answer, sha256};
+use gateless_bench::{Hot, Sample, answer, quartiles, sha256};
 
 /// How many requests one of them answers before it is another's turn.
 const TURN: usize = 2000;
@@ -116,10 +116,4 @@ where
             .sum()
     });
     sum / threads as f64
-}
-
-/// A quarter, half, and three quarters of the values lie below these.
-fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
-    values.sort_unstable_by(f64::total_cmp);
-    [1, 2, 3].map(|quarter| *values.get(values.len() * quarter / 4).unwrap_or(&f64::NAN))
 }

@@ -6,7 +6,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use gateless_bench::{Bench, Case, Sample, answer};
+use gateless_bench::{Bench, Case, Sample, answer, quartiles};
 
 fn main() {
     // `cargo test --all-targets` runs this as well, to see that it works.
@@ -95,10 +95,4 @@ fn time<R>(samples: &[Sample], mut work: impl FnMut(&Sample) -> R) -> f64 {
         black_box(work(sample));
     }
     start.elapsed().as_nanos() as f64 / samples.len() as f64
-}
-
-/// A quarter, half, and three quarters of the values lie below these.
-fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
-    values.sort_unstable_by(f64::total_cmp);
-    [1, 2, 3].map(|quarter| *values.get(values.len() * quarter / 4).unwrap_or(&f64::NAN))
 }

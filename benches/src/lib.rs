@@ -95,6 +95,19 @@ impl fmt::Display for Case {
 /// A service that answers at once. It drops the request, and with it whatever was attached on the way.
 pub type Noop = ServiceFn<fn(Request<()>) -> Ready<Result<Response<()>, Infallible>>>;
 
+/// The service that answers at once.
+#[must_use]
+pub fn noop() -> Noop {
+    service_fn(|_| ready(Ok(Response::new(()))))
+}
+
+/// A quarter, half, and three quarters of the values lie below these.
+#[must_use]
+pub fn quartiles(mut values: Vec<f64>) -> [f64; 3] {
+    values.sort_unstable_by(f64::total_cmp);
+    [1, 2, 3].map(|quarter| *values.get(values.len() * quarter / 4).unwrap_or(&f64::NAN))
+}
+
 /// `BearerAuth` and `ScopeGuard` in front of it.
 pub type Stack = Gated<Gated<Noop, ScopeGuard>, BearerAuth>;
 
@@ -137,7 +150,7 @@ impl Bench {
             .build()
             .expect("the settings are sound");
         let guard = ScopeGuard::all(scopes!["orders:read"]);
-        let noop: Noop = service_fn(|_| ready(Ok(Response::new(()))));
+        let noop = noop();
 
         let mut bench = Self {
             samples,
@@ -264,7 +277,7 @@ impl Hot {
             auth.ready().await.expect("the issuer is there");
             (issuer, auth)
         });
-        let noop: Noop = service_fn(|_| ready(Ok(Response::new(()))));
+        let noop = noop();
         let guard = ScopeGuard::all(scopes!["orders:read"]);
         let mut hot = Self {
             samples: (0..tokens)
