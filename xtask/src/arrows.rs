@@ -77,6 +77,23 @@ const ARROWS: &[Arrow] = &[
             "rustls",
             "redis",
             "tokio",
+            "prost",
+        ],
+        ours: &["gateless-core"],
+    },
+    // A build script reads the options of methods, and compiles no server for that.
+    Arrow {
+        package: "gateless",
+        features: &["--no-default-features", "--features=proto"],
+        without: &[
+            "aws-lc-rs",
+            "jsonwebtoken",
+            "reqwest",
+            "hyper",
+            "tokio",
+            "prost-types",
+            "prost-reflect",
+            "protox",
         ],
         ours: &["gateless-core"],
     },

@@ -39,6 +39,9 @@ use crate::store::Store;
 )]
 pub mod proto {
     tonic::include_proto!("orders.v1");
+
+    /// The file as the compiler wrote it, with the options that say who gets through to which method.
+    pub const DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/orders.bin"));
 }
 
 /// The whole service as one router, for a server or a test.

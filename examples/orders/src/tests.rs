@@ -13,7 +13,6 @@ use tonic::Code;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::policy::Action;
 use crate::proto::WatchRequest;
 use crate::proto::orders_client::OrdersClient;
 use crate::store::{CAPACITY, Draft};
@@ -298,17 +297,32 @@ async fn watch_streams_new_orders_until_the_store_closes() {
 
 #[test]
 fn the_proto_file_says_what_the_policy_decides() {
-    let proto = include_str!("../proto/orders/v1/orders.proto");
-    let lines: Vec<_> = proto.lines().map(str::trim).collect();
-    let declared: Vec<_> = lines
-        .windows(2)
-        .filter_map(|pair| {
-            let (name, _) = pair[1].strip_prefix("rpc ")?.split_once('(')?;
-            let scope = pair[0].strip_prefix("// Needs: ").unwrap_or("nothing");
-            Some((format!("/orders.v1.Orders/{name}"), scope.to_owned()))
-        })
+    let declared = gateless::proto::declarations(proto::DESCRIPTOR_SET).unwrap();
+    let declared: Vec<_> = declared
+        .into_iter()
+        .map(|one| (one.route.to_string(), one.access.to_string()))
         .collect();
-    let decided = grpc::METHODS
-        .map(|(path, action): (_, Action)| (path.to_owned(), action.scope().to_string()));
+    let decided = grpc::METHODS.map(|(path, action)| {
+        let name = path.trim_start_matches('/');
+        (format!("gRPC {name}"), action.scope().to_string())
+    });
     assert_eq!(declared, decided);
+}
+
+#[test]
+fn each_method_declares_its_scope() {
+    let declared = gateless::proto::declarations(proto::DESCRIPTOR_SET).unwrap();
+    let declared: Vec<_> = declared
+        .iter()
+        .map(|one| format!("{} = {}", one.route, one.access))
+        .collect();
+    assert_eq!(
+        declared,
+        [
+            "gRPC orders.v1.Orders/List = orders:read",
+            "gRPC orders.v1.Orders/Get = orders:read",
+            "gRPC orders.v1.Orders/Create = orders:write",
+            "gRPC orders.v1.Orders/Watch = orders:read",
+        ]
+    );
 }
