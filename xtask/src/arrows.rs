@@ -84,7 +84,7 @@ const ARROWS: &[Arrow] = &[
     // A build script reads the options of methods, and compiles no server for that.
     Arrow {
         package: "gateless",
-        features: &["--no-default-features", "--features=proto"],
+        features: &["--no-default-features", "--features=openapi,proto"],
         without: &[
             "aws-lc-rs",
             "jsonwebtoken",
@@ -94,6 +94,7 @@ const ARROWS: &[Arrow] = &[
             "prost-types",
             "prost-reflect",
             "protox",
+            "utoipa",
         ],
         ours: &["gateless-core"],
     },

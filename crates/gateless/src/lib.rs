@@ -47,7 +47,7 @@
 //! `bearer`, `jwks`, `scope` and `aws_lc_rs` are on by default. With `default-features = false` and `scope` alone no
 //! cryptography and no HTTP client is compiled. `axum` adds extractors, `metrics` counters, `resource_metadata` the
 //! document that tells clients where tokens come from, `rust_crypto` a backend in pure Rust.
-//! `proto` reads what each method asks for from the `.proto` files of a service.
+//! `openapi` and `proto` read what each route asks for from the document or the `.proto` files of a service.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(feature = "bearer")]
@@ -61,6 +61,9 @@ mod digest;
 pub mod gate;
 pub mod manual;
 mod metrics;
+#[cfg(feature = "openapi")]
+#[cfg_attr(docsrs, doc(cfg(feature = "openapi")))]
+pub mod openapi;
 #[cfg(feature = "proto")]
 #[cfg_attr(docsrs, doc(cfg(feature = "proto")))]
 pub mod proto;
