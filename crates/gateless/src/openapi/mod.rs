@@ -34,7 +34,7 @@
 //! | `security: []` | open; the reason is `x-gateless-open`, where there is one |
 //! | `{}` among the alternatives | open, but only with a reason in `x-gateless-open` |
 //! | a scheme without scopes | any valid token |
-//! | `x-gateless-requirement` | what is needed besides, as the JSON of a [`Requirement`](crate::Requirement) |
+//! | `x-gateless-requirement` | what is needed besides, as the JSON of a [`Requirement`] |
 //! | no `security`, and none above it | a fault, and so is an empty one above it |
 
 mod document;
