@@ -105,10 +105,17 @@ const ARROWS: &[Arrow] = &[
         without: &["reqwest", "hyper", "rustls", "jsonwebtoken"],
         ours: &["gateless-core", "gateless-jwt"],
     },
+    // The routers of axum, without a runtime and a server.
+    Arrow {
+        package: "gateless",
+        features: &["--no-default-features", "--features=axum,scope"],
+        without: &["aws-lc-rs", "hyper", "reqwest", "tokio"],
+        ours: &["gateless-core"],
+    },
     Arrow {
         package: "gateless",
         features: &["--all-features"],
-        without: &["axum", "tonic"],
+        without: &["tonic"],
         ours: &["gateless-core", "gateless-jwt"],
     },
 ];
