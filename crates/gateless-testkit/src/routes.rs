@@ -47,7 +47,7 @@ use crate::token::TokenBuilder;
 /// - with a token that lacks one thing, each in turn: refused with the very rejection that
 ///   [`Requirement::check`] gives, its status, its challenge, and the missing scopes in it, no more and no less;
 /// - with everything that is required: not refused by a layer. What the handler makes of it is its own affair, so bodies are
-///   empty and `400` or `404` from a handler will do, but not an empty `404`, a `405` or `UNIMPLEMENTED`: there is no such
+///   empty and `400` or `404` from a handler will do, but not a `404` without a `content-type`, a `405` or `UNIMPLEMENTED`: there is no such
 ///   route then;
 /// - `HEAD` is like `GET`, methods that are not declared are refused, and so is a path that is not.
 ///
@@ -91,10 +91,12 @@ impl RouteCheck {
 
     /// Asks, and judges. The number of requests when all answers were right.
     ///
+    /// A router of axum takes bodies of any type: say which one, `run::<axum::body::Body, _, _>(…)`.
+    ///
     /// # Errors
     ///
     /// [`RouteFaults`] with everything that was not.
-    pub async fn run<S, B, R>(
+    pub async fn run<B, S, R>(
         &self,
         declarations: &[Declaration],
         service: S,

@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use gateless::ConfigError;
-use gateless::bearer::BearerAuth;
+use gateless::bearer::OptionalBearerAuth;
 use tracing_subscriber::EnvFilter;
 
 use crate::auth::bearer_auth;
@@ -31,7 +31,7 @@ pub enum Trust {
     /// Those of a test issuer that is started with the service.
     Embedded,
     /// Those of the issuer that is configured.
-    Issuer(BearerAuth),
+    Issuer(OptionalBearerAuth),
 }
 
 /// Settings that can be used.

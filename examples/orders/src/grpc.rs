@@ -1,4 +1,4 @@
-//! The gRPC half: the same store, behind guards that are bound to single methods.
+//! The gRPC half: the same store, the same callers.
 
 use std::pin::Pin;
 
@@ -7,36 +7,20 @@ use gateless::Principal;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::{Stream, StreamExt as _};
 use tonic::{Request, Response, Status};
-use tower::Layer as _;
 
 use crate::http::caller;
-use crate::policy::Action;
 use crate::proto;
-use crate::proto::orders_server::{Orders, OrdersServer};
+use crate::proto::orders_server::{Orders, OrdersServer, SERVICE_NAME};
 use crate::store::{Draft, Order, Store, StoreFull};
 
 /// The largest message that is read, in bytes.
 const MAX_MESSAGE: usize = 16 * 1024;
 
-/// Every method and its action, by exact path.
-pub(crate) const METHODS: [(&str, Action); 4] = [
-    ("/orders.v1.Orders/List", Action::List),
-    ("/orders.v1.Orders/Get", Action::Get),
-    ("/orders.v1.Orders/Create", Action::Create),
-    ("/orders.v1.Orders/Watch", Action::Watch),
-];
-
-/// One route for each method, each behind the guard of its action.
-///
-/// There is no wildcard: a method that is not in the table, or a path that only looks like one, never gets to the
-/// service, but to the fallback, which answers `UNIMPLEMENTED`.
+/// The service, as tonic mounts it. Which of its methods are for whom stands in `orders.proto`; a path that is not
+/// exactly one of them is refused before it gets here.
 pub(crate) fn routes(store: Store) -> Router {
     let server = OrdersServer::new(Service { store }).max_decoding_message_size(MAX_MESSAGE);
-    METHODS
-        .into_iter()
-        .fold(Router::new(), |router, (path, action)| {
-            router.route_service(path, action.guard().layer(server.clone()))
-        })
+    Router::new().route_service(&format!("/{SERVICE_NAME}/{{*method}}"), server)
 }
 
 #[derive(Debug)]

@@ -5,47 +5,35 @@
 
 use axum::extract::rejection::JsonRejection;
 use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::StatusCode;
 use axum::http::header::{CONTENT_TYPE, LOCATION};
-use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use axum::{Json, Router};
+use gateless::Principal;
 use gateless::bearer::BearerHandle;
-use gateless::{Principal, Wire};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tonic::Status;
 
-use crate::policy::Action;
 use crate::store::{CAPACITY, Draft, InvalidOrder, Order, Store, StoreFull};
 
 /// The largest body that is read, in bytes: an order is far smaller.
 const MAX_BODY: usize = 16 * 1024;
 
-/// The routes that need a token, each behind the guard of its action.
-///
-/// `route_layer` on the method, not `layer`: a method that a path does not have is a `405`, whatever the token grants.
-pub(crate) fn routes(store: Store) -> Router {
-    let list = get(list).route_layer(Action::List.guard());
-    let create = post(create).route_layer(Action::Create.guard());
+/// The routes. Who gets through to which stands in `openapi.json`.
+pub(crate) fn routes(store: Store, auth: BearerHandle) -> Router {
+    let probes = Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .with_state(auth);
     Router::new()
-        .route("/orders", list.merge(create))
-        .route(
-            "/orders/{id}",
-            get(get_one).route_layer(Action::Get.guard()),
-        )
-        .route("/admin", get(admin).route_layer(Action::Administer.guard()))
+        .route("/orders", get(list).post(create))
+        .route("/orders/{id}", get(get_one))
+        .route("/admin", get(admin))
         .route("/whoami", get(whoami))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(store)
-}
-
-/// The only routes that are open to everybody: for whoever runs the service. They tell strangers nothing.
-pub(crate) fn open_routes(auth: BearerHandle) -> Router {
-    Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
-        .with_state(auth)
+        .merge(probes)
 }
 
 /// Whether tokens can be checked. Without keys every one of them would get `503`.
@@ -54,14 +42,6 @@ async fn ready(State(auth): State<BearerHandle>) -> (StatusCode, &'static str) {
         (StatusCode::OK, "ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
-    }
-}
-
-/// Whatever is not a route. It stands behind authentication, so that strangers do not learn which paths exist.
-pub(crate) async fn unknown(headers: HeaderMap) -> Response {
-    match Wire::of(&headers) {
-        Wire::Grpc => Status::unimplemented("there is no such method").into_http(),
-        _ => Problem::NoSuchPath.into_response(),
     }
 }
 
@@ -127,7 +107,6 @@ pub(crate) fn caller(principal: &Principal) -> &str {
 /// What can go wrong behind the layers.
 #[derive(Debug)]
 enum Problem {
-    NoSuchPath,
     NoSuchOrder,
     Body(JsonRejection),
     Invalid(InvalidOrder),
@@ -137,11 +116,6 @@ enum Problem {
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let (status, code, detail) = match self {
-            Self::NoSuchPath => (
-                StatusCode::NOT_FOUND,
-                "path_unknown",
-                "there is no such path".to_owned(),
-            ),
             Self::NoSuchOrder => (
                 StatusCode::NOT_FOUND,
                 "order_unknown",

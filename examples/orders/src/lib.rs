@@ -1,11 +1,8 @@
 //! The running example of gateless: orders over HTTP and gRPC, on one port, behind the same layers.
 //!
 //! ```text
-//!                           ┌─ GET /healthz, GET /readyz
-//! request ─► router ────────┤
-//!                           └─► StripIdentityHeaders ─► BearerAuth ─┬─► ScopeGuard ─► handler or gRPC method
-//!                                                                  ├─► GET /whoami
-//!                                                                  └─► fallback: 404, or UNIMPLEMENTED
+//! request ─► router ─► StripIdentityHeaders ─► OptionalBearerAuth ─► ScopeGuard ─► handler or gRPC method
+//!                                              who is it, if anybody?  what does the table say of this route?
 //! ```
 //!
 //! [`app`] puts it together; [`policy`] says who may do what. Start with `cargo run -p orders`, which brings its own
@@ -21,7 +18,9 @@ pub mod store;
 pub mod tour;
 
 use axum::Router;
-use gateless::bearer::BearerAuth;
+use gateless::ConfigError;
+use gateless::bearer::OptionalBearerAuth;
+use gateless::scope::ScopeGuard;
 use gateless::strip::StripIdentityHeaders;
 use tower::ServiceBuilder;
 
@@ -46,18 +45,21 @@ pub mod proto {
 
 /// The whole service as one router, for a server or a test.
 ///
-/// All routes but the open ones are inside the layers, and so is the fallback: what is not declared is denied.
-pub fn app(auth: BearerAuth, store: Store) -> Router {
-    let open = http::open_routes(auth.handle().clone());
-    let protected = http::routes(store.clone())
-        .merge(grpc::routes(store))
-        .fallback(http::unknown)
-        .layer(
-            ServiceBuilder::new()
-                .layer(StripIdentityHeaders::default())
-                .layer(auth),
-        );
-    open.merge(protected)
+/// Everything is inside the layers, also the fallback. The authentication is optional, so that the table decides which
+/// routes are open: what is not declared is denied.
+///
+/// # Errors
+///
+/// [`ConfigError`] when the documents that declare the routes make no sense.
+pub fn app(auth: OptionalBearerAuth, store: Store) -> Result<Router, ConfigError> {
+    let guard = ScopeGuard::table(policy::table()?);
+    let routes = http::routes(store.clone(), auth.handle().clone()).merge(grpc::routes(store));
+    Ok(routes.layer(
+        ServiceBuilder::new()
+            .layer(StripIdentityHeaders::default())
+            .layer(auth)
+            .layer(guard),
+    ))
 }
 
 /// The code of the README has to compile.

@@ -1,4 +1,4 @@
-//! Starts the orders service: `cargo run -p orders`, or `cargo run -p orders -- --tour`.
+//! Starts the orders service: `cargo run -p orders`, or `cargo run -p orders -- --tour`; `-- --routes` lists its routes.
 //!
 //! Standard output has one line `listening on ADDR`, and then the guide or the tour; logs go to standard error. The
 //! exit code is 2 for settings that cannot be used, and 1 when the tour, or serving, went wrong.
@@ -9,17 +9,19 @@ use std::future::Future;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use gateless::bearer::BearerAuth;
+use gateless::bearer::OptionalBearerAuth;
 use gateless_testkit::TestIssuer;
 use orders::config::{Config, Mode, Trust};
 use orders::store::Store;
-use orders::tour;
+use orders::{policy, tour};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
-const USAGE: &str = "usage: orders [--tour]
+const USAGE: &str = "usage: orders [--tour | --routes [--json]]
 
-Without --tour it serves until it is told to stop. Environment: BIND, ISSUER, AUDIENCE, RUST_LOG.";
+Without arguments it serves until it is told to stop. Environment: BIND, ISSUER, AUDIENCE, RUST_LOG.
+--tour serves, asks itself a number of things, and checks the answers.
+--routes prints every route and who gets through to it, for people or as JSON.";
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -27,6 +29,8 @@ async fn main() -> ExitCode {
     let mode = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         [] => Mode::Serve,
         ["--tour"] => Mode::Tour,
+        ["--routes"] => return print_routes(false),
+        ["--routes", "--json"] => return print_routes(true),
         ["--help" | "-h"] => {
             println!("{USAGE}");
             return ExitCode::SUCCESS;
@@ -46,6 +50,28 @@ async fn main() -> ExitCode {
     match run(mode, config).await {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("orders: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Who gets through to which route, for people or for programs.
+fn print_routes(as_json: bool) -> ExitCode {
+    let print = || {
+        let table = policy::table()?;
+        let mut out = io::stdout();
+        if as_json {
+            serde_json::to_writer_pretty(&mut out, &table.describe())?;
+            writeln!(out)?;
+        } else {
+            write!(out, "{}", table.describe())?;
+        }
+        Ok::<_, Box<dyn Error>>(())
+    };
+    match print() {
+        Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("orders: {error}");
             ExitCode::FAILURE
@@ -80,7 +106,7 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
         .map_err(|error| format!("cannot listen on {bind}: {error}"))?;
     let address = listener.local_addr()?;
     let store = Store::new();
-    let app = orders::app(auth.clone(), store.clone());
+    let app = orders::app(auth.clone(), store.clone())?;
 
     // Nobody may be reading any more, which is no reason to stop serving.
     let mut out = io::stdout();
@@ -113,7 +139,7 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
 }
 
 /// Fetches keys before the first request needs them. A service may start while its issuer is away.
-async fn warm_up(auth: BearerAuth) {
+async fn warm_up(auth: OptionalBearerAuth) {
     match auth.ready().await {
         Ok(()) => tracing::info!("the issuer's keys are here"),
         Err(error) => tracing::warn!(%error, "starting without: requests get 503 until they can"),

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 
 use bytes::Bytes;
 use gateless_core::{Rejection, Route, Scope};
-use http::header::WWW_AUTHENTICATE;
+use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt as _;
@@ -34,7 +34,7 @@ where
     let response = service.call(request).await.map_err(failed)?;
     let (parts, body) = response.into_parts();
     let rejection = parts.extensions.get::<Rejection>().cloned();
-    let body = if rejection.is_some() || parts.status == StatusCode::NOT_FOUND {
+    let body = if rejection.is_some() {
         let body = body.collect().await;
         body.map_err(|error| format!("the body failed: {error:?}"))?
             .to_bytes()
@@ -55,7 +55,9 @@ impl Answer {
         let is_missing = match route {
             Route::Grpc { .. } => grpc_status.is_some_and(|status| status == "12"),
             _ => {
-                let is_unknown = self.status == StatusCode::NOT_FOUND && self.body.is_empty();
+                // A router's own, without a word. Not by the body: `HEAD` never has one.
+                let is_silent = !self.headers.contains_key(CONTENT_TYPE);
+                let is_unknown = self.status == StatusCode::NOT_FOUND && is_silent;
                 is_unknown || self.status == StatusCode::METHOD_NOT_ALLOWED
             }
         };
@@ -109,7 +111,7 @@ impl Answer {
         }
         let is_problem = self
             .headers
-            .get("content-type")
+            .get(CONTENT_TYPE)
             .is_some_and(|it| it == "application/problem+json");
         if is_problem && !self.body.is_empty() {
             let problem: Value = serde_json::from_slice(&self.body).unwrap_or_default();

@@ -3,6 +3,7 @@
 //! | chapter | answers |
 //! |---|---|
 //! | [`getting_started`] | how do I put this in front of axum, tonic or hyper? |
+//! | [`routes`] | what does each route ask for, and where do I say so? |
 //! | [`ordering`] | which layer goes where, and what happens when it does not? |
 //! | [`tokens`] | which tokens are accepted, and how do I fit that to my issuer? |
 //! | [`keys`] | where do keys come from, and what happens when the issuer is away? |
@@ -17,4 +18,5 @@ pub mod keys;
 pub mod observing;
 pub mod ordering;
 pub mod refusals;
+pub mod routes;
 pub mod tokens;

@@ -24,7 +24,7 @@
 //!
 //! Worth an alarm: `gateless_key_fetches_total{result="failed"}` that rises, `gateless_stale_keys_used_total` that rises
 //! at all, `time() - gateless_keys_fetched_timestamp_seconds` beyond the lifetime, and
-//! `gateless_refusals_total{code="pipeline_misordered"}`, which is a fault of the deployment.
+//! `gateless_refusals_total` with the code `pipeline_misordered` or `route_undeclared`, which are faults of the deployment.
 //!
 //! ## Events and spans
 //!
@@ -34,6 +34,7 @@
 //! |---|---|---|---|
 //! | `gateless.refused` | debug | `stage`, `code`, `reason` | a request was refused |
 //! | `gateless.misordered` | error | `stage` | a stage found no caller; once for a process |
+//! | `gateless.undeclared` | error | `route` | the router has a route that is not in the table; once for each |
 //! | `gateless.keys.fetch` | info, a span | `issuer` | a fetch, from its beginning to its end |
 //! | `gateless.keys.fetched` | debug | `issuer`, `is_new`, `keys` | keys came, or were unchanged |
 //! | `gateless.keys.skipped` | debug | `issuer`, `index`, `reason` | a key of a set cannot be used |

@@ -10,7 +10,8 @@
 //! - **Tracing and compression** go outside too. `BearerAuth` marks the `Authorization` field as sensitive only on the
 //!   request that it hands on: an outer layer that prints header fields prints the token. Use
 //!   `tower_http::sensitive_headers` there.
-//! - **`ScopeGuard`** goes where the route is known: on a method router, with `route_layer`, or around one service.
+//! - **`ScopeGuard`** goes where the route is known: on a method router, with `route_layer`, or around one service; with
+//!   a table, on the whole router, inside of the authentication. See [`routes`](super::routes).
 //!
 //! ## The two orders of writing
 //!

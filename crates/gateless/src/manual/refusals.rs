@@ -17,6 +17,10 @@
 //! The challenge names every scope that the request needs, granted or not: a client that asked for the missing ones
 //! alone would lose those it has. The missing ones stand apart in the body.
 //!
+//! A person who has to sign in again, or better, is told how (RFC 9470): `error="insufficient_user_authentication"` with
+//! `acr_values`, `max_age`, and the missing scopes, so that one sign-in brings them all. Where nothing that a client can
+//! ask for would help, such as a claim of another value, the `403` has no challenge.
+//!
 //! A gRPC caller gets `grpc-status`, `grpc-message`, and a `google.rpc.ErrorInfo` with the code in capitals as its
 //! reason, so that a limit of this service can be told from one of the gRPC library.
 //!

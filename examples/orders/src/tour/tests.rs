@@ -17,7 +17,7 @@ async fn start(issuer: &TestIssuer) -> (SocketAddr, oneshot::Sender<()>) {
     let stopped = async {
         let _ = stopped.await;
     };
-    let app = crate::app(auth, store.clone());
+    let app = crate::app(auth, store.clone()).unwrap();
     tokio::spawn(crate::serve(listener, app, store, stopped));
     (address, stop)
 }
