@@ -36,7 +36,7 @@
 //! | stage | feature | refuses with (HTTP / gRPC) |
 //! |---|---|---|
 //! | [`bearer::BearerAuth`](mod@crate::bearer) | `bearer`, `jwks` | 400, 401 / 16; 503 / 14 while keys cannot be had |
-//! | [`scope::ScopeGuard`](mod@crate::scope) | `scope` | 403 / 7, naming the missing scopes |
+//! | [`scope::ScopeGuard`](mod@crate::scope) | `scope` | 403 / 7, naming the missing scopes; 401 / 16 for a sign-in that is too old or too weak; 404, 405 / 12 |
 //! | [`strip::StripIdentityHeaders`] | – | – |
 //!
 //! A stage that needs an earlier one and does not find it answers 500 and logs one error: a fault of the deployment

@@ -250,39 +250,34 @@ impl Requirement {
         scopes
     }
 
-    /// The requirement as alternatives of scopes that are all needed, with what is no scope left out: the form that
-    /// OpenAPI knows. `None` when there are more than `limit` of them.
+    /// The requirement as alternatives of scopes that are all needed, each once, with what is no scope left out: the form
+    /// that OpenAPI knows. `None` when there are more than `limit` of them.
     ///
     /// An alternative without scopes asks for a valid token, and for what was left out.
     #[must_use]
     pub fn alternatives(&self, limit: usize) -> Option<Vec<Vec<Scope>>> {
-        let within = |found: Vec<Vec<Scope>>| (found.len() <= limit).then_some(found);
         match &self.0 {
-            Node::Scope { scope, .. } => within(vec![vec![scope.clone()]]),
+            Node::Scope { scope, .. } => distinct([vec![scope.clone()]], limit),
             Node::Any(items) => {
-                let mut found = Vec::new();
-                for alternative in items.iter().map(|item| item.alternatives(limit)) {
-                    for scopes in alternative? {
-                        if !found.contains(&scopes) {
-                            found.push(scopes);
-                        }
-                    }
-                }
-                within(found)
+                let each: Option<Vec<_>> =
+                    items.iter().map(|item| item.alternatives(limit)).collect();
+                distinct(each?.into_iter().flatten(), limit)
             }
-            Node::All(items) => items
-                .iter()
-                .try_fold(vec![Vec::<Scope>::new()], |found, item| {
-                    let item = item.alternatives(limit)?;
-                    let joined = found.iter().flat_map(|left| {
-                        item.iter().map(move |right| {
+            Node::All(items) => {
+                let mut joined = vec![Vec::<Scope>::new()];
+                for item in items {
+                    let each = item.alternatives(limit)?;
+                    let pairs = joined.iter().flat_map(|left| {
+                        each.iter().map(move |right| {
                             let further = right.iter().filter(|scope| !left.contains(scope));
                             left.iter().chain(further).cloned().collect()
                         })
                     });
-                    within(joined.collect())
-                }),
-            _ => within(vec![Vec::new()]),
+                    joined = distinct(pairs, limit)?;
+                }
+                Some(joined)
+            }
+            _ => distinct([Vec::new()], limit),
         }
     }
 
@@ -359,6 +354,23 @@ fn granted<'a>(granted: &ScopeSet, scope: &'a Scope, implied_by: &'a [Scope]) ->
         return Some(scope);
     }
     implied_by.iter().find(|scope| granted.contains(scope))
+}
+
+/// Each once, unless there are too many.
+fn distinct(
+    alternatives: impl IntoIterator<Item = Vec<Scope>>,
+    limit: usize,
+) -> Option<Vec<Vec<Scope>>> {
+    let mut found = Vec::new();
+    for scopes in alternatives {
+        if !found.contains(&scopes) {
+            found.push(scopes);
+        }
+        if found.len() > limit {
+            return None;
+        }
+    }
+    Some(found)
 }
 
 fn some<T>(items: impl IntoIterator<Item = T>) -> Result<Box<[T]>, EmptyRequirement> {

@@ -34,7 +34,7 @@
 //! | `security: []` | open; the reason is `x-gateless-open`, where there is one |
 //! | `{}` among the alternatives | open, but only with a reason in `x-gateless-open` |
 //! | a scheme without scopes | any valid token |
-//! | `x-gateless-requirement` | what is needed besides, as the JSON of a [`Requirement`] |
+//! | `x-gateless-requirement` | what is needed besides, as the JSON of a [`Requirement`](crate::Requirement) |
 //! | no `security`, and none above it | a fault, and so is an empty one above it |
 
 mod document;
@@ -44,7 +44,7 @@ mod strict;
 mod tests;
 mod write;
 
-use gateless_core::{ConfigError, Declaration, Requirement, Scope};
+use gateless_core::{ConfigError, Declaration};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -170,15 +170,4 @@ impl OpenApi {
     ) -> Result<T, ConfigError> {
         write::write(self, scheme, declarations)
     }
-}
-
-/// The lists of scopes one of which a requirement asks for, each once; `None` when there are too many.
-fn alternatives(requirement: &Requirement) -> Option<Vec<Vec<Scope>>> {
-    let mut found = Vec::new();
-    for scopes in requirement.alternatives(MANY)? {
-        if !found.contains(&scopes) {
-            found.push(scopes);
-        }
-    }
-    Some(found)
 }

@@ -7,7 +7,7 @@ use serde::Deserialize as _;
 use serde_json::{Map, Value};
 
 use super::document::{self, Scheme};
-use super::{OPEN, OpenApi, REQUIREMENT, SETTING, alternatives};
+use super::{MANY, OPEN, OpenApi, REQUIREMENT, SETTING};
 
 pub(super) fn declarations(openapi: &OpenApi) -> Result<Vec<Declaration>, ConfigError> {
     let OpenApi {
@@ -241,7 +241,7 @@ fn needed(
     Ok(match besides {
         // It says the same and more.
         Some(besides) if ways.iter().all(Vec::is_empty) => besides,
-        Some(besides) if alternatives(&besides).is_some_and(|its| its == ways) => besides,
+        Some(besides) if besides.alternatives(MANY).is_some_and(|its| its == ways) => besides,
         Some(besides) if besides != Requirement::authenticated() => {
             Requirement::all([scopes, besides])
         }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use super::document::{self, Scheme, Version};
-use super::{MANY, OPEN, OpenApi, REQUIREMENT, SETTING, alternatives};
+use super::{MANY, OPEN, OpenApi, REQUIREMENT, SETTING};
 
 pub(super) fn write<T: DeserializeOwned>(
     openapi: OpenApi,
@@ -108,7 +108,8 @@ impl Token<'_> {
             // A kind of access that this module does not know: it must not look like any other.
             _ => return Err("is declared in a way that OpenAPI has no words for".into()),
         };
-        let ways = alternatives(requirement)
+        let ways = requirement
+            .alternatives(MANY)
             .ok_or_else(|| format!("needs one of more than {MANY} alternatives of scopes"))?;
         if !self.takes_scopes && ways.iter().any(|scopes| !scopes.is_empty()) {
             return Err(format!(

@@ -33,6 +33,7 @@ pub(super) enum Matched<'a> {
     /// A router chose this one.
     Route(&'a str),
     /// A router found none: the request is on its way to a fallback.
+    #[cfg(feature = "axum")]
     Fallback,
     /// No router was there yet.
     Unrouted,

@@ -139,6 +139,7 @@ impl ScopeTable {
                 Some(methods) => self.0.grpc(methods.get(path), head.method),
                 None => Found::Nothing,
             },
+            #[cfg(feature = "axum")]
             Matched::Fallback => Found::Nothing,
         }
     }

@@ -96,6 +96,7 @@ fn tj_04_a_grpc_method_is_found_by_its_exact_path(#[case] path: &str, #[case] sa
         "nothing"
     );
     // On its way to a fallback, it is no method of a service.
+    #[cfg(feature = "axum")]
     assert_eq!(find(Matched::Fallback, Method::POST, path), "nothing");
     assert_eq!(find(Matched::Unrouted, Method::GET, path), "nothing");
 }
