@@ -137,6 +137,14 @@ fn location(url: &Url, resource: &str, faults: &mut ConfigError) -> Option<(Stri
         faults.add("resource", format!("is spelled {normal} by URL parsers"));
         return None;
     }
+    if path
+        .split('/')
+        .any(|segment| segment.starts_with([':', '*']))
+    {
+        let problem = "has a segment in its path that routers take for a parameter";
+        faults.add("resource", problem);
+        return None;
+    }
     let origin = &url[..Position::BeforePath];
     Some((format!("{origin}{WELL_KNOWN}{path}"), origin.len()))
 }

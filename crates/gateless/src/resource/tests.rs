@@ -104,6 +104,16 @@ async fn the_document_stands_between_host_and_path(
 }
 
 #[rstest]
+#[case("https://api.example.com/:tenant")]
+#[case("https://api.example.com/mcp/*rest")]
+fn a_path_that_no_router_takes_is_refused(#[case] resource: &str) {
+    let builder = ResourceMetadata::builder(resource).authorization_server(ISSUER);
+    let error = builder.build().unwrap_err();
+    assert_eq!(settings(&error), ["resource"]);
+    assert!(error.to_string().contains("for a parameter"), "{error}");
+}
+
+#[rstest]
 #[case::empty("")]
 #[case::no_url("mcp")]
 #[case::relative("/mcp")]

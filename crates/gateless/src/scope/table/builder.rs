@@ -1,15 +1,14 @@
 //! From declarations to a table: what cannot be right is refused.
 
-use std::collections::{BTreeMap, HashMap};
-use std::hash::BuildHasher as _;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use foldhash::fast::RandomState;
 use gateless_core::{Access, ConfigError, Declaration, Route, ScopeHierarchy};
-use hashbrown::HashTable;
 use http::Method;
 
+use super::methods::Methods;
 use super::path::Pattern;
+use super::paths::Paths;
 use super::{Path, Rows, ScopeTable};
 
 /// Declarations on their way to a [`ScopeTable`].
@@ -187,8 +186,7 @@ impl Sorting {
     fn into_rows(self) -> Rows {
         let Self { mut paths, methods } = self;
         paths.sort_by(|left, right| left.path.cmp(&right.path));
-        let hasher = RandomState::default();
-        let (mut declarations, mut http) = (Vec::new(), HashTable::new());
+        let (mut declarations, mut http) = (Vec::new(), Paths::default());
         for declared in paths {
             let Declared {
                 pattern,
@@ -201,27 +199,18 @@ impl Sorting {
                 let route = Route::Http { method, path };
                 declarations.push(Declaration { route, access });
             }
-            let path = Path {
-                allow: allow(&methods).into(),
-                methods,
-                pattern,
-            };
-            let hash = |path: &Path| hasher.hash_one(path.pattern.hashed());
-            http.insert_unique(hash(&path), path, hash);
+            let allow = allow(&methods).into();
+            http.insert(path, pattern, Path { methods, allow });
         }
-        let mut grpc: HashMap<Box<str>, HashMap<Box<str>, Access>> = HashMap::new();
+        let mut grpc = Methods::default();
         for (method, access) in methods {
-            let service = method.split('/').next().unwrap_or_default();
-            let path = format!("/{method}").into();
-            let methods = grpc.entry(service.into()).or_default();
-            methods.insert(path, access.clone());
+            grpc.insert(&method, access.clone());
             let route = Route::Grpc { method };
             declarations.push(Declaration { route, access });
         }
         Rows {
             declarations,
             http,
-            hasher,
             grpc,
             logged: Mutex::default(),
         }

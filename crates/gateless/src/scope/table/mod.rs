@@ -2,23 +2,22 @@
 
 mod builder;
 mod describe;
+mod methods;
 mod path;
+mod paths;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::BuildHasher as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use foldhash::fast::RandomState;
 use gateless_core::{Access, Declaration, Scope};
-use hashbrown::HashTable;
 use http::Method;
 
 pub use self::builder::ScopeTableBuilder;
 pub use self::describe::Description;
-use self::path::Pattern;
+use self::methods::Methods;
+use self::paths::Paths;
 use super::matched::Matched;
 use crate::gate::Head;
 
@@ -68,16 +67,13 @@ pub struct ScopeTable(Arc<Rows>);
 struct Rows {
     /// Sorted by path and method, gRPC last.
     declarations: Vec<Declaration>,
-    http: HashTable<Path>,
-    hasher: RandomState,
-    /// By service, then by path: `/orders.v1.Orders/List`.
-    grpc: HashMap<Box<str>, HashMap<Box<str>, Access>>,
+    http: Paths,
+    grpc: Methods,
     logged: Mutex<Vec<Box<str>>>,
 }
 
 /// The rows of one path.
 struct Path {
-    pattern: Pattern,
     methods: Vec<(Method, Access)>,
     /// The field `Allow`.
     allow: Arc<str>,
@@ -131,14 +127,11 @@ impl ScopeTable {
     pub(super) fn find<'a>(&'a self, matched: Matched<'a>, head: Head<'a>) -> Found<'a> {
         let path = head.uri.path();
         match matched {
-            Matched::Route(route) => match self.0.method_behind(route, path) {
+            Matched::Route(route) => match self.0.grpc.behind(route, path) {
                 Some(found) => self.0.grpc(found, head.method),
                 None => self.0.http(route, head.method),
             },
-            Matched::Unrouted => match service_of(path).and_then(|it| self.0.grpc.get(it)) {
-                Some(methods) => self.0.grpc(methods.get(path), head.method),
-                None => Found::Nothing,
-            },
+            Matched::Unrouted => self.0.grpc(self.0.grpc.get(path), head.method),
             #[cfg(feature = "axum")]
             Matched::Fallback => Found::Nothing,
         }
@@ -146,18 +139,6 @@ impl ScopeTable {
 }
 
 impl Rows {
-    /// The row of a gRPC method, when `route` is one of a gRPC service: the route of the method itself, or that of
-    /// its service with a wildcard, which is how tonic mounts services.
-    ///
-    /// `Some(None)` is a service that is declared, and a method that is not.
-    fn method_behind(&self, route: &str, path: &str) -> Option<Option<&Access>> {
-        let service = service_of(path)?;
-        let methods = self.grpc.get(service)?;
-        let rest = route.strip_prefix('/')?.strip_prefix(service)?;
-        let is_mounted = route == path || rest.starts_with("/{*");
-        is_mounted.then(|| methods.get(path))
-    }
-
     fn grpc<'a>(&'a self, found: Option<&'a Access>, method: &Method) -> Found<'a> {
         match found {
             Some(access) if method == Method::POST => Found::Declared(access),
@@ -166,11 +147,7 @@ impl Rows {
     }
 
     fn http(&self, route: &str, method: &Method) -> Found<'_> {
-        let is_it = |path: &Path| path.pattern.is(route);
-        let Some(path) = self
-            .http
-            .find(self.hasher.hash_one(path::Hashed(route)), is_it)
-        else {
+        let Some(path) = self.http.get(route) else {
             self.log_undeclared(route);
             return Found::Undeclared;
         };
@@ -201,12 +178,6 @@ impl Rows {
             );
         }
     }
-}
-
-/// `orders.v1.Orders` of `/orders.v1.Orders/List`.
-fn service_of(path: &str) -> Option<&str> {
-    let (service, _) = path.strip_prefix('/')?.split_once('/')?;
-    Some(service)
 }
 
 impl fmt::Debug for ScopeTable {
