@@ -35,6 +35,7 @@
 //! | `gateless.refused` | debug | `stage`, `code`, `reason` | a request was refused |
 //! | `gateless.misordered` | error | `stage` | a stage found no caller; once for a process |
 //! | `gateless.undeclared` | error | `route` | the router has a route that is not in the table; once for each |
+//! | `gateless.unrouted` | error | – | a table is mounted where no route is known; once for a table |
 //! | `gateless.keys.fetch` | info, a span | `issuer` | a fetch, from its beginning to its end |
 //! | `gateless.keys.fetched` | debug | `issuer`, `is_new`, `keys` | keys came, or were unchanged |
 //! | `gateless.keys.skipped` | debug | `issuer`, `index`, `reason` | a key of a set cannot be used |

@@ -1,7 +1,7 @@
 //! From declarations to a table: what cannot be right is refused.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Once};
 
 use gateless_core::{Access, ConfigError, Declaration, Route, ScopeHierarchy};
 use http::Method;
@@ -213,6 +213,7 @@ impl Sorting {
             http,
             grpc,
             logged: Mutex::default(),
+            unrouted: Once::new(),
         }
     }
 }

@@ -9,7 +9,7 @@ mod paths;
 mod tests;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, Once, PoisonError};
 
 use gateless_core::{Access, Declaration, Scope};
 use http::Method;
@@ -70,6 +70,7 @@ struct Rows {
     http: Paths,
     grpc: Methods,
     logged: Mutex<Vec<Box<str>>>,
+    unrouted: Once,
 }
 
 /// The rows of one path.
@@ -131,7 +132,13 @@ impl ScopeTable {
                 Some(found) => self.0.grpc(found, head.method),
                 None => self.0.http(route, head.method),
             },
-            Matched::Unrouted => self.0.grpc(self.0.grpc.get(path), head.method),
+            Matched::Unrouted => match self.0.grpc.get(path) {
+                Some(access) => self.0.grpc(Some(access), head.method),
+                None => {
+                    self.0.log_unrouted();
+                    Found::Nothing
+                }
+            },
             #[cfg(feature = "axum")]
             Matched::Fallback => Found::Nothing,
         }
@@ -162,6 +169,20 @@ impl Rows {
         match access {
             Some(access) => Found::Declared(access),
             None => Found::NoMethod { allow: &path.allow },
+        }
+    }
+
+    /// Once: outside of a router no row of HTTP can ever be found.
+    #[cold]
+    fn log_unrouted(&self) {
+        if !self.http.is_empty() {
+            self.unrouted.call_once(|| {
+                tracing::error!(
+                    name: "gateless.unrouted",
+                    "a table of routes is asked before a router has matched the request: mount it with `Router::layer`, \
+                     not around the router, and turn on the feature `axum`"
+                );
+            });
         }
     }
 

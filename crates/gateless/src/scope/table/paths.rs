@@ -35,6 +35,10 @@ impl Paths {
         structured.insert_unique(hash(&entry), entry, hash);
     }
 
+    pub(super) const fn is_empty(&self) -> bool {
+        self.paths.is_empty()
+    }
+
     pub(super) fn get(&self, route: &str) -> Option<&Path> {
         let index = self.spelled.get(route).or_else(|| {
             let hash = self.hasher.hash_one(Hashed(route));
