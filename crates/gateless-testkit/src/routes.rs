@@ -13,6 +13,7 @@ use http_body::Body;
 use tower_service::Service;
 
 use self::grant::Grant;
+use self::judge::Answer;
 use crate::token::TokenBuilder;
 
 /// Goes through a list of declared routes, and asks a service for each of them: without a token, with one that lacks
@@ -110,7 +111,9 @@ impl RouteCheck {
     {
         let mut walk = Walk {
             check: self,
-            service,
+            send: async |request: Request<Bytes>| {
+                judge::send(service.clone(), request.map(B::from)).await
+            },
             requests: 0,
             faults: Vec::new(),
         };
@@ -144,22 +147,15 @@ impl RouteCheck {
 }
 
 /// One walk through the routes of a service.
-struct Walk<'c, S> {
+struct Walk<'c, F> {
     check: &'c RouteCheck,
-    service: S,
+    send: F,
     requests: usize,
     faults: Vec<String>,
 }
 
-impl<S> Walk<'_, S> {
-    async fn declaration<B, R>(&mut self, Declaration { route, access }: &Declaration)
-    where
-        S: Service<Request<B>, Response = Response<R>> + Clone,
-        S::Error: fmt::Debug,
-        B: From<Bytes>,
-        R: Body<Data = Bytes>,
-        R::Error: fmt::Debug,
-    {
+impl<F: AsyncFn(Request<Bytes>) -> Result<Answer, String>> Walk<'_, F> {
+    async fn declaration(&mut self, Declaration { route, access }: &Declaration) {
         match access {
             Access::Requires(requirement) => {
                 let expected = Expected::Refusal(&Rejection::CredentialsMissing);
@@ -170,14 +166,7 @@ impl<S> Walk<'_, S> {
         }
     }
 
-    async fn requirement<B, R>(&mut self, route: &Route, requirement: &Requirement)
-    where
-        S: Service<Request<B>, Response = Response<R>> + Clone,
-        S::Error: fmt::Debug,
-        B: From<Bytes>,
-        R: Body<Data = Bytes>,
-        R::Error: fmt::Debug,
-    {
+    async fn requirement(&mut self, route: &Route, requirement: &Requirement) {
         let (base, now) = (&self.check.token, self.check.now());
         let Some(full) = Grant::for_requirement(requirement, base, now) else {
             let fault = format!("{route}: no token can ever meet {requirement}");
@@ -199,14 +188,7 @@ impl<S> Walk<'_, S> {
     }
 
     /// Methods that no declaration has, and a path that none has, with a token for everything.
-    async fn undeclared<B, R>(&mut self, declarations: &[Declaration])
-    where
-        S: Service<Request<B>, Response = Response<R>> + Clone,
-        S::Error: fmt::Debug,
-        B: From<Bytes>,
-        R: Body<Data = Bytes>,
-        R::Error: fmt::Debug,
-    {
+    async fn undeclared(&mut self, declarations: &[Declaration]) {
         let requirements = declarations.iter().filter_map(|it| it.access.requirement());
         let everything = Grant::for_all(requirements);
         let token = everything.token(&self.check.token).mint();
@@ -235,19 +217,13 @@ impl<S> Walk<'_, S> {
         }
     }
 
-    async fn ask<B, R>(
+    async fn ask(
         &mut self,
         route: &Route,
         name: &str,
         token: Option<&str>,
         expected: Expected<'_>,
-    ) where
-        S: Service<Request<B>, Response = Response<R>> + Clone,
-        S::Error: fmt::Debug,
-        B: From<Bytes>,
-        R: Body<Data = Bytes>,
-        R::Error: fmt::Debug,
-    {
+    ) {
         self.requests += 1;
         let mut request = match route {
             Route::Grpc { method } => Request::post(format!("/{method}"))
@@ -271,8 +247,8 @@ impl<S> Walk<'_, S> {
             Route::Grpc { .. } => Bytes::from_static(&[0; 5]),
             _ => Bytes::new(),
         };
-        let verdict = match request.body(B::from(body)) {
-            Ok(request) => match judge::send(self.service.clone(), request).await {
+        let verdict = match request.body(body) {
+            Ok(request) => match (self.send)(request).await {
                 Ok(answer) => answer.judge(route, &expected),
                 Err(error) => Err(error),
             },

@@ -1,6 +1,4 @@
-use gateless_core::{
-    Anonymous, Principal, PrincipalKind, PrincipalParts, Rejection, ScopeSet, Timestamp, scopes,
-};
+use gateless_core::{Anonymous, Principal, PrincipalParts, Rejection, ScopeSet, Timestamp, scopes};
 use http::{Extensions, Request};
 use rstest::rstest;
 
@@ -9,21 +7,8 @@ use crate::gate::{Gate as _, Head, Step};
 
 fn principal(scopes: &str) -> Principal {
     Principal::assert_authenticated(PrincipalParts {
-        issuer: "https://idp.example.com".into(),
-        subject: Some("user-1".into()),
-        client_id: None,
-        token_id: None,
-        session_id: None,
-        kind: PrincipalKind::User,
         scopes: ScopeSet::parse(scopes).unwrap(),
-        audience: Box::default(),
-        expires_at: Timestamp::EPOCH,
-        issued_at: None,
-        authenticated_at: None,
-        authentication_context: None,
-        actors: Box::default(),
-        key_id: None,
-        claims: "{}".into(),
+        ..PrincipalParts::new("https://idp.example.com", Timestamp::EPOCH)
     })
 }
 
