@@ -1,5 +1,7 @@
 //! TA: how credentials are presented. Nothing of what is refused here was decoded.
 
+use std::convert::Infallible;
+
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
@@ -7,9 +9,9 @@ use gateless::bearer::{BearerAuth, CsrfDefence};
 use gateless::scope::ScopeGuard;
 use gateless::strip::StripIdentityHeaders;
 use gateless::{Anonymous, PresentationFault, Principal, TokenFault, scopes};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response};
 use rstest::rstest;
-use tower::{Layer, ServiceBuilder, ServiceExt as _};
+use tower::{Layer, ServiceBuilder, ServiceExt as _, service_fn};
 use tower_http::cors::CorsLayer;
 
 use crate::sockets::{Http2, exchange, serve, status};
@@ -614,10 +616,41 @@ async fn ta_22_every_method_is_authenticated(#[case] method: &str, #[case] route
         assert_eq!(answer.status(), expected, "{method}");
     }
     // The layer itself knows no method that needs no token.
-    refuses(&auth(), &Refusal::none(), "", |request| {
-        request.method(method)
-    })
-    .await;
+    if method != "HEAD" {
+        refuses(&auth(), &Refusal::none(), "", |request| {
+            request.method(method)
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn ta_22_a_refusal_of_head_is_that_of_get_without_its_body() {
+    let ask = async |method: &str| {
+        let request = Request::builder().method(method).uri("/orders");
+        send(&auth(), request.body(String::new()).unwrap()).await
+    };
+    let (get, mut head) = (ask("GET").await, ask("HEAD").await);
+    get.refused(Protocol::Http, &Refusal::none());
+    assert_eq!(head.rejection, get.rejection);
+    assert!(head.body.is_empty() && head.reached.is_empty());
+    let length = head.headers.remove("content-length").unwrap();
+    assert_eq!(length, get.body.len().to_string());
+    assert_eq!((head.status, head.headers), (get.status, get.headers));
+
+    // In HTTP/2 no server takes a body off that should not be there: the client would take it for an attack.
+    let service =
+        ServiceBuilder::new()
+            .layer(auth())
+            .service(service_fn(async |_: Request<Body>| {
+                Ok::<_, Infallible>(Response::new(Body::from("in")))
+            }));
+    let client = Http2::connect(serve(Router::new().route_service("/", service)).await).await;
+    for _ in 0..2 {
+        let request = Request::head("http://a/").body(Body::empty()).unwrap();
+        let answer = client.send(request).await;
+        assert_eq!((answer.status().as_u16(), answer.body().len()), (401, 0));
+    }
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use gateless_core::{Anonymous, Principal, Rejection, Renderer, Wire};
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
 use pin_project_lite::pin_project;
 use tower_service::Service;
@@ -264,10 +264,7 @@ where
                 },
             },
             Step::Now(Err(rejection)) => ResponseFuture {
-                state: {
-                    let wire = Wire::of(request.headers());
-                    State::refuse(G::NAME, &self.gate.renderer(), &rejection, wire)
-                },
+                state: State::refuse(G::NAME, &self.gate.renderer(), &rejection, &request),
             },
             Step::Wait(wait) => {
                 // `poll_ready` prepared *this* instance, not a clone of it: the prepared one goes into the future,
@@ -327,7 +324,12 @@ impl<S, W, ReqBody> State<S, W, ReqBody>
 where
     S: Service<Request<ReqBody>>,
 {
-    fn refuse(stage: &'static str, renderer: &Renderer, rejection: &Rejection, wire: Wire) -> Self {
+    fn refuse(
+        stage: &'static str,
+        renderer: &Renderer,
+        rejection: &Rejection,
+        request: &Request<ReqBody>,
+    ) -> Self {
         crate::metrics::refused(stage, rejection);
         tracing::debug!(
             name: "gateless.refused",
@@ -339,10 +341,22 @@ where
         if *rejection == Rejection::PipelineMisordered {
             log_misordered(stage);
         }
+        let mut response = renderer.render(rejection, Wire::of(request.headers()));
+        if request.method() == Method::HEAD {
+            leave_out_the_body(&mut response);
+        }
         Self::Refuse {
-            response: Some(renderer.render(rejection, wire)),
+            response: Some(response),
         }
     }
+}
+
+/// An answer to `HEAD` has none (RFC 9110 §9.3.2), and the length that it would have. In HTTP/2 hyper leaves that to the
+/// service, and axum to services on a route.
+fn leave_out_the_body(response: &mut Response<Bytes>) {
+    let body = mem::take(response.body_mut());
+    let length = HeaderValue::from(body.len());
+    response.headers_mut().insert(CONTENT_LENGTH, length);
 }
 
 /// Once for a process: a deployment fault shows with every request.
@@ -397,10 +411,7 @@ where
                                 headers,
                             }
                         }
-                        Err(rejection) => {
-                            let wire = Wire::of(request.headers());
-                            State::refuse(stage, &renderer, &rejection, wire)
-                        }
+                        Err(rejection) => State::refuse(stage, &renderer, &rejection, &request),
                     }
                 }
             };
