@@ -411,7 +411,7 @@ fn shop() -> Router {
         .layer(auth())
 }
 
-const TRICKS: [&str; 34] = [
+pub(crate) const TRICKS: [&str; 34] = [
     "//admin/users",
     "/admin//users",
     "/admin/users/",

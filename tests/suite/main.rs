@@ -21,5 +21,7 @@ mod served;
 mod settings;
 mod sockets;
 mod sources;
+mod step_up;
 mod support;
+mod tables;
 mod tokens;

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::sync::{Arc, LazyLock};
 
+use axum::Router;
+use axum::body::Body;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -65,7 +67,7 @@ pub(crate) enum Protocol {
 impl Protocol {
     pub(crate) const ALL: [Self; 4] = [Self::Http, Self::Grpc, Self::GrpcWeb, Self::GrpcWebText];
 
-    fn content_type(self) -> Option<&'static str> {
+    pub(crate) fn content_type(self) -> Option<&'static str> {
         match self {
             Self::Http => None,
             Self::Grpc => Some("application/grpc"),
@@ -95,6 +97,9 @@ pub(crate) struct Refusal {
     detail: &'static str,
     missing: Vec<String>,
     required: Vec<String>,
+    acr_values: Vec<String>,
+    max_age: Option<u64>,
+    allow: Option<&'static str>,
     retry_after: Option<u64>,
     reason: String,
 }
@@ -109,6 +114,9 @@ impl Refusal {
             detail,
             missing: Vec::new(),
             required: Vec::new(),
+            acr_values: Vec::new(),
+            max_age: None,
+            allow: None,
             retry_after: None,
             reason: code.to_owned(),
         }
@@ -154,7 +162,6 @@ impl Refusal {
     /// SCOPE: what is granted is not enough.
     pub(crate) fn scope(missing: &[&str], required: &[&str]) -> Self {
         let detail = "the access token does not grant what this request needs";
-        let owned = |scopes: &[&str]| scopes.iter().map(|scope| (*scope).to_owned()).collect();
         Self {
             challenge: Some(format!(
                 "Bearer error=\"insufficient_scope\", error_description=\"{detail}\", scope=\"{}\"",
@@ -164,6 +171,79 @@ impl Refusal {
             required: owned(required),
             ..Self::new(403, 7, "scope_insufficient", detail)
         }
+    }
+
+    /// STEP: the person has to sign in anew, one of these ways and no longer ago than that.
+    pub(crate) fn step(acr_values: &[&str], max_age: Option<u64>) -> Self {
+        let detail = "this request needs a more recent or a stronger authentication";
+        Self {
+            acr_values: owned(acr_values),
+            max_age,
+            ..Self::new(401, 16, "authentication_insufficient", detail)
+        }
+        .asking_for_all()
+    }
+
+    /// STEP, with scopes that are missing as well.
+    pub(crate) fn and_scope(self, missing: &[&str], required: &[&str]) -> Self {
+        Self {
+            missing: owned(missing),
+            required: owned(required),
+            ..self
+        }
+        .asking_for_all()
+    }
+
+    /// The challenge of STEP.
+    fn asking_for_all(mut self) -> Self {
+        let mut challenge = format!(
+            "Bearer error=\"insufficient_user_authentication\", error_description=\"{}\"",
+            self.detail
+        );
+        for (name, value) in [
+            ("acr_values", self.acr_values.join(" ")),
+            (
+                "max_age",
+                self.max_age.map_or_else(String::new, |it| it.to_string()),
+            ),
+            ("scope", self.required.join(" ")),
+        ] {
+            if !value.is_empty() {
+                challenge.push_str(&format!(", {name}=\"{value}\""));
+            }
+        }
+        self.challenge = Some(challenge);
+        self
+    }
+
+    /// The route is for others, and there is nothing to ask for.
+    pub(crate) fn not_permitted() -> Self {
+        let detail = "this request is not for this caller";
+        Self::new(403, 7, "caller_not_permitted", detail)
+    }
+
+    /// No route matches.
+    pub(crate) fn no_route() -> Self {
+        Self::new(404, 12, "route_unknown", "there is no such route")
+    }
+
+    /// A route matches and does not have the method; those of `allow` it has.
+    pub(crate) fn no_method(allow: &'static str) -> Self {
+        Self {
+            allow: Some(allow),
+            ..Self::new(
+                405,
+                12,
+                "method_unknown",
+                "the route does not have this method",
+            )
+        }
+    }
+
+    /// A route matches, and nobody declared what it needs.
+    pub(crate) fn undeclared() -> Self {
+        let detail = "the route is not open to anybody";
+        Self::new(403, 7, "route_undeclared", detail)
     }
 
     /// DOWN: the issuer's keys cannot be had.
@@ -203,8 +283,18 @@ impl Refusal {
             problem["missing_scopes"] = json!(self.missing);
             problem["required_scopes"] = json!(self.required);
         }
+        if !self.acr_values.is_empty() {
+            problem["acr_values"] = json!(self.acr_values);
+        }
+        if let Some(secs) = self.max_age {
+            problem["max_age"] = json!(secs);
+        }
         problem
     }
+}
+
+fn owned(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|text| (*text).to_owned()).collect()
 }
 
 /// What came back, and what reached the service behind the layers.
@@ -242,7 +332,34 @@ where
     }
 }
 
+/// What `app` answers to `request`. Its handlers say for themselves that they were reached.
+pub(crate) async fn send_to(app: &Router, request: Request<Body>) -> Answer {
+    logs::capture();
+    logs::take();
+    let (parts, body) = app.clone().oneshot(request).await.unwrap().into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    let mut answer = Answer::of(Response::from_parts(parts, body));
+    answer.logs = logs::take();
+    answer
+}
+
 impl Answer {
+    /// A response as it came, but for the fields that are about the connection.
+    pub(crate) fn of(response: Response<Bytes>) -> Self {
+        let (mut parts, body) = response.into_parts();
+        for field in ["connection", "content-length", "date", "vary"] {
+            parts.headers.remove(field);
+        }
+        Self {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+            rejection: parts.extensions.get().cloned(),
+            reached: Vec::new(),
+            logs: String::new(),
+        }
+    }
+
     /// The one request that reached the service.
     #[track_caller]
     pub(crate) fn passed(&self) -> &Parts {
@@ -266,6 +383,12 @@ impl Answer {
         assert_eq!(rejection.reason(), refusal.reason, "{protocol:?}");
         assert_eq!(rejection.code(), refusal.code);
         assert!(self.reached.is_empty(), "the request went on");
+        self.reads(protocol, refusal);
+    }
+
+    /// Holds what a client sees of a refusal against the checklist, to the byte.
+    #[track_caller]
+    pub(crate) fn reads(&self, protocol: Protocol, refusal: &Refusal) {
         if protocol != Protocol::Http {
             assert_eq!(self.status, 200);
         }
@@ -301,15 +424,16 @@ impl Answer {
         assert_eq!(self.headers["content-type"], "application/problem+json");
         let problem: Value = serde_json::from_slice(&self.body).unwrap();
         assert_eq!(problem, refusal.problem());
-        let retry_after: &[_] = if refusal.retry_after.is_some() {
-            &["retry-after"]
-        } else {
-            &[]
-        };
-        self.expect_fields(retry_after, refusal);
+        let mut further = Vec::new();
         if let Some(secs) = refusal.retry_after {
+            further.push("retry-after");
             assert_eq!(self.headers["retry-after"], secs.to_string());
         }
+        if let Some(allow) = refusal.allow {
+            further.push("allow");
+            assert_eq!(self.headers["allow"], allow);
+        }
+        self.expect_fields(&further, refusal);
     }
 
     /// These fields and the usual ones, each once, and no other: a field more could tell one bad token from another.
@@ -356,6 +480,12 @@ fn assert_grpc(fields: &HeaderMap, refusal: &Refusal) {
     if !refusal.missing.is_empty() {
         metadata.insert("missing_scopes".to_owned(), refusal.missing.join(" "));
         metadata.insert("required_scopes".to_owned(), refusal.required.join(" "));
+    }
+    if !refusal.acr_values.is_empty() {
+        metadata.insert("acr_values".to_owned(), refusal.acr_values.join(" "));
+    }
+    if let Some(secs) = refusal.max_age {
+        metadata.insert("max_age".to_owned(), secs.to_string());
     }
     assert_eq!(info.metadata, metadata);
     let retry_after = details
