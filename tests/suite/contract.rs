@@ -260,6 +260,27 @@ async fn a_request_that_waits_and_is_refused_gives_its_permit_back() {
     assert_eq!(inner.calls(), 1);
 }
 
+#[tokio::test]
+async fn tm_09_a_service_that_panics_spoils_nothing_for_the_next_request() {
+    let (issuer, _, waiting) = waiting().await;
+    for (auth, issuer) in [(auth(), self::issuer()), (waiting, &issuer)] {
+        let inner = service_fn(async |request: Asked| {
+            assert!(request.body() != "panic", "on purpose");
+            Ok::<_, Infallible>(Response::new(String::new()))
+        });
+        let stack = ServiceBuilder::new().layer(auth).layer(guard());
+        let service = stack.service(ConcurrencyLimit::new(inner, 1));
+        for _ in 0..3 {
+            let request = asked(issuer).map(|_| "panic".to_owned());
+            let panics = tokio::spawn(service.clone().oneshot(request));
+            assert!(panics.await.unwrap_err().is_panic());
+            let answer = timeout(DEADLINE, service.clone().oneshot(asked(issuer)));
+            let answer = answer.await.expect("a lock is held").unwrap();
+            assert_eq!(answer.status(), 200);
+        }
+    }
+}
+
 /// Fails where it is told to.
 #[derive(Clone)]
 struct Failing {

@@ -60,7 +60,7 @@ async fn withstands(keys: Keys, fault: Fault, says: &str) {
 #[case::slow(Fault::Slow(Duration::from_secs(3)))]
 #[case::silent(Fault::Hang)]
 #[tokio::test(start_paused = true)]
-async fn te_15_an_answer_that_takes_too_long_is_none(#[case] fault: Fault) {
+async fn te_15_tm_12_an_answer_that_takes_too_long_is_none(#[case] fault: Fault) {
     let keys = Keys::discovery(HOUR).timeout(Duration::from_secs(2));
     withstands(keys, fault, "no answer in time").await;
 }

@@ -51,7 +51,7 @@ async fn tj_17_a_new_policy_bites_at_once_also_on_tokens_that_are_remembered(
 }
 
 #[tokio::test]
-async fn a_configuration_that_cannot_be_used_changes_nothing() {
+async fn tm_15_a_configuration_that_cannot_be_used_changes_nothing() {
     let setup = Setup::warm(discovery()).await;
     let token = setup.issuer.token().mint();
     setup.accepts(&token).await;

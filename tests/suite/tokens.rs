@@ -931,7 +931,7 @@ async fn tc_14_no_claim_is_used_before_the_signature_is_checked() {
 }
 
 #[tokio::test]
-async fn tc_17_no_spoiled_byte_panics_or_passes() {
+async fn tc_17_tm_13_no_spoiled_byte_panics_or_passes() {
     let auth = auth();
     let token = token().algorithm(SigningAlgorithm::EdDsa).mint();
     let recorder = gateless_testkit::Recorder::new();

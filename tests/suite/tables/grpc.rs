@@ -26,7 +26,7 @@ use tower::Service;
 use super::{Reached, behind, credentials, guarding, optional, over_sockets};
 use crate::contract::Whoami;
 use crate::sockets::{Frames, listen, serve};
-use crate::support::{Protocol, Refusal};
+use crate::support::{Protocol, Refusal, send_to};
 
 /// [`Whoami`], and a note of each request that reaches it, whatever its path.
 #[derive(Clone)]
@@ -221,6 +221,46 @@ async fn tj_04_a_path_that_no_client_library_would_send_reaches_no_method(
             assert_eq!(reached.take(), expected, "{path}, which was {end}");
         }
     }
+}
+
+#[tokio::test]
+async fn tj_04_a_declared_method_opens_no_route_and_no_fallback_of_http() {
+    let reached = Reached::default();
+    // Declared, and not mounted: what is there in its place is another thing.
+    let fallback = Router::new().fallback(reached.at("fallback"));
+    let nested = Router::new().nest("/test.Whoami", fallback.clone());
+    let wild = Router::new().route("/{service}/{method}", any(reached.at("wild")));
+    let wilder = Router::new().route("/{*rest}", any(reached.at("wilder")));
+    let half = Router::new().route("/test.Whoami/{method}", any(reached.at("half")));
+    for app in [fallback, nested, wild, wilder, half] {
+        let app = behind(app, table());
+        for protocol in Protocol::ALL {
+            let content_type = protocol.content_type().unwrap_or("application/json");
+            let mut request = super::request(
+                &Method::POST,
+                "/test.Whoami/Name",
+                Some("orders:read orders:write"),
+            );
+            let fields = request.headers_mut();
+            fields.insert("content-type", content_type.parse().unwrap());
+            let answer = send_to(&app, request).await;
+            let rejection = answer.rejection.expect("refused by the table");
+            assert!(matches!(rejection.status().as_u16(), 403 | 404));
+        }
+    }
+    assert!(reached.take().is_empty());
+    // Mounted method by method, and not by its service.
+    let exact = Router::new().route("/test.Whoami/Name", post(reached.at("Name")));
+    let app = behind(exact, table());
+    for (scope, expected) in [
+        (None, 401),
+        (Some("profile"), 403),
+        (Some("orders:read"), 200),
+    ] {
+        let status = super::status_of(&app, Method::POST, "/test.Whoami/Name", scope).await;
+        assert_eq!(status, expected);
+    }
+    assert_eq!(reached.take(), ["Name"]);
 }
 
 #[rstest]

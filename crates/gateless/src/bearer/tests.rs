@@ -146,7 +146,7 @@ fn credentials_are_found(
 }
 
 #[test]
-fn tl_02_neither_a_layer_nor_a_head_prints_what_is_secret() {
+fn tl_02_tm_16_neither_a_layer_nor_a_head_prints_what_is_secret() {
     let issuer = issuer();
     let (auth, optional) = layers(&issuer);
     let printed = format!("{auth:?} {optional:?}");
