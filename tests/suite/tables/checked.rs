@@ -77,7 +77,7 @@ fn routes() -> Router {
 
 async fn check(declared: &[Declaration], app: Router) -> Result<usize, RouteFaults> {
     let check = RouteCheck::new(issuer().token()).at("/orders/{id}", "/orders/7");
-    check.run::<_, Body, _>(declared, app).await
+    check.run::<Body, _, _>(declared, app).await
 }
 
 #[tokio::test]
@@ -227,11 +227,11 @@ async fn tj_16_a_walk_needs_no_table_and_finds_what_stands_next_to_the_routes() 
     let declared = declarations();
 
     let app = annotated(strong.clone()).layer(auth.clone());
-    let requests = check.run::<_, Body, _>(&declared, app).await.unwrap();
+    let requests = check.run::<Body, _, _>(&declared, app).await.unwrap();
     assert!(requests > 70, "{requests}");
 
     let app = annotated(recent).layer(auth.clone());
-    let faults = check.run::<_, Body, _>(&declared, app).await.unwrap_err();
+    let faults = check.run::<Body, _, _>(&declared, app).await.unwrap_err();
     let is_named = |line: &String| line.starts_with("POST /payments, no acr: answered");
     assert!(faults.lines().iter().any(is_named), "{faults}");
 
@@ -245,7 +245,7 @@ async fn tj_16_a_walk_needs_no_table_and_finds_what_stands_next_to_the_routes() 
     };
     let declared = [declared, vec![report]].concat();
     let app = forgotten.layer(auth);
-    let faults = check.run::<_, Body, _>(&declared, app).await.unwrap_err();
+    let faults = check.run::<Body, _, _>(&declared, app).await.unwrap_err();
     let is_named = |line: &String| line.starts_with("GET /reports, no scope: answered");
     assert!(faults.lines().iter().any(is_named), "{faults}");
     let is_about_it = |line: &String| line.contains(" /reports, ");

@@ -20,7 +20,7 @@ use gateless::{Access, PrincipalKind, Requirement, acr, scope, scopes};
 use gateless_testkit::FakeClock;
 use http::{Method, Request};
 use rstest::rstest;
-use tower::ServiceBuilder;
+use tower::{ServiceBuilder, ServiceExt as _};
 
 use crate::logs;
 use crate::sockets::{Http2, exchange_bytes, parse, serve};
@@ -288,6 +288,28 @@ fn tj_01_a_route_without_a_declaration_is_logged_once() {
         let about = format!("error about \"{route}\"");
         assert_eq!(said.matches(&about).count(), 1, "{said}");
     }
+}
+
+#[tokio::test]
+async fn a_table_around_a_router_denies_everything_and_says_why_once() {
+    logs::capture();
+    let app = Router::new().route("/orders", get(async || "orders"));
+    let table = ScopeTable::builder().get("/orders", scope!("orders:read"));
+    let stack = ServiceBuilder::new()
+        .layer(optional())
+        .layer(guarding(table.build().unwrap()))
+        .service(app);
+    logs::take();
+    for _ in 0..3 {
+        let request = request(&Method::GET, "/orders", Some("orders:read"));
+        assert_eq!(stack.clone().oneshot(request).await.unwrap().status(), 404);
+    }
+    let said = logs::take();
+    assert_eq!(
+        said.matches("before a router has matched").count(),
+        1,
+        "{said}"
+    );
 }
 
 const METHODS: [Method; 8] = [

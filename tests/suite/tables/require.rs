@@ -9,8 +9,8 @@ use axum::extract::{Path, RawQuery, State};
 use axum::handler::Handler as _;
 use axum::routing::{get, post};
 use bytes::Bytes;
-use gateless::scope::{Granted, Require as _};
-use gateless::{PrincipalKind, Requirement, acr, need, scope, scopes};
+use gateless::scope::{Granted, Require as _, ScopeGuard};
+use gateless::{PrincipalKind, Renderer, Requirement, acr, need, scope, scopes};
 use http::{HeaderMap, Method, Request};
 use rstest::rstest;
 
@@ -266,4 +266,26 @@ fn an_argument_is_a_plain_value() {
     // Also where the name of the requirement is none of that.
     is::<Granted<ReadOrders>>();
     is::<Result<Granted<WriteOrders>, Infallible>>();
+}
+
+#[tokio::test]
+async fn a_guard_with_settings_can_stand_with_a_route() {
+    let renderer = Renderer::builder().realm("orders").build().unwrap();
+    let guard = ScopeGuard::all(scopes!["orders:read"]).renderer(renderer);
+    let app = Router::new()
+        .route("/handler", get(list.require(guard.clone())))
+        .route("/methods", get(list).require(guard))
+        .layer(auth());
+    for path in ["/handler", "/methods"] {
+        let answer = asks(&app, Method::GET, path, Some("profile")).await;
+        let challenge = answer.headers["www-authenticate"].to_str().unwrap();
+        assert!(
+            challenge.starts_with("Bearer realm=\"orders\", error="),
+            "{challenge}"
+        );
+        assert_eq!(
+            status_of(&app, Method::GET, path, Some("orders:read")).await,
+            200
+        );
+    }
 }

@@ -60,9 +60,12 @@
 //!
 //! A row is chosen by the route that the router *matched*, with its method. `//orders`, `/Orders`, `/%6Frders` or
 //! `/orders/../admin` are no routes, so they have no rows. Mount the guard with `Router::layer`, not around the whole router as
-//! a service: only inside of it the match is known. What axum mounts with `nest_service` has none; use `route_service` with
-//! the paths that it answers. A router of another framework leaves a [`MatchedRoute`](crate::scope::MatchedRoute) in the
-//! request.
+//! a service: only inside of it the match is known. What axum mounts with `nest_service` has none, and is denied: use
+//! `route_service` with the paths that it answers, or a guard of its own inside. Routes that are added after `layer` are
+//! outside of the table. A router of another framework leaves a [`MatchedRoute`](crate::scope::MatchedRoute) in the request.
+//!
+//! Strangers get `401` wherever a route is not open, so that they do not learn which paths exist. Of the methods of a path
+//! axum tells them itself: it adds `Allow` to whatever is answered to a method that the path does not have.
 //!
 //! gRPC methods are matched by exact path, on `Server::layer` of tonic as well as behind tonic's routes in axum. Health and
 //! reflection services are routes like others: mounted and not declared, they are denied.
@@ -114,6 +117,6 @@
 //! ## To see it, and to prove it
 //!
 //! [`ScopeTable::describe`](crate::scope::ScopeTable::describe) prints every row, as text or JSON. `RouteCheck` in
-//! `gateless-testkit` asks a service for every row, without a token, with one that lacks something, and with the right one:
-//! put it into your tests. [`ScopeTable::scopes`](crate::scope::ScopeTable::scopes) is what belongs into `scopes_supported` of the
+//! `gateless-testkit` asks a service for every row, without a token, with one that lacks something, and with the right one.
+//! It calls the router of axum in the same process: `RouteCheck::new(token).run::<Body, _, _>(table.declarations(), app)`. [`ScopeTable::scopes`](crate::scope::ScopeTable::scopes) is what belongs into `scopes_supported` of the
 //! protected resource metadata (RFC 9728), which the feature `resource_metadata` serves.

@@ -37,15 +37,16 @@ use crate::clock::SystemClock;
 /// ```
 ///
 /// It is a [`ScopeGuard`] as a `route_layer`, or as the layer of a handler: unknown paths stay `404`, methods that a path
-/// does not have `405`. The authentication belongs around the whole router.
+/// does not have `405`. The authentication belongs around the whole router. Where challenges have settings, a realm or
+/// the address of metadata, hand over a guard with that renderer.
 ///
 /// `Via` tells the three apart and is always inferred.
 pub trait Require<Via>: Sized {
     /// What it becomes.
     type Required;
 
-    /// Asks callers for `requirement`.
-    fn require(self, requirement: impl Into<Requirement>) -> Self::Required;
+    /// Puts `guard` in front: a scope, several, a [`Requirement`], or a [`ScopeGuard`] with settings of its own.
+    fn require(self, guard: impl Into<ScopeGuard>) -> Self::Required;
 }
 
 /// Marks a router, or the methods of a path.
@@ -55,16 +56,16 @@ pub struct Routes(());
 impl<S: Clone + Send + Sync + 'static> Require<Routes> for Router<S> {
     type Required = Self;
 
-    fn require(self, requirement: impl Into<Requirement>) -> Self {
-        self.route_layer(ScopeGuard::new(requirement))
+    fn require(self, guard: impl Into<ScopeGuard>) -> Self {
+        self.route_layer(guard.into())
     }
 }
 
 impl<S: Clone + Send + Sync + 'static> Require<Routes> for MethodRouter<S> {
     type Required = Self;
 
-    fn require(self, requirement: impl Into<Requirement>) -> Self {
-        self.route_layer(ScopeGuard::new(requirement))
+    fn require(self, guard: impl Into<ScopeGuard>) -> Self {
+        self.route_layer(guard.into())
     }
 }
 
@@ -79,8 +80,8 @@ macro_rules! for_handlers {
         {
             type Required = Layered<ScopeGuard, Self, ($($argument,)*), S>;
 
-            fn require(self, requirement: impl Into<Requirement>) -> Self::Required {
-                self.layer(ScopeGuard::new(requirement))
+            fn require(self, guard: impl Into<ScopeGuard>) -> Self::Required {
+                self.layer(guard.into())
             }
         }
     )*};
@@ -138,8 +139,8 @@ macro_rules! need {
 
 /// The caller, who meets the requirement `N`: proof in a handler's signature.
 ///
-/// An extractor that refuses like a [`ScopeGuard`]. It runs when the handler is about to, after other arguments before
-/// it; a guard in front of the route refuses earlier, and stands in a list of routes. See [`need!`](crate::need!).
+/// An extractor that refuses like a [`ScopeGuard`] without settings. It runs when the handler is about to, after other arguments before
+/// it; a guard in front of the route refuses earlier. See [`need!`](crate::need!).
 pub struct Granted<N> {
     principal: Principal,
     need: PhantomData<fn() -> N>,

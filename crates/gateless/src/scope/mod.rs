@@ -146,6 +146,25 @@ impl ScopeGuard {
     }
 }
 
+impl From<Requirement> for ScopeGuard {
+    fn from(requirement: Requirement) -> Self {
+        Self::new(requirement)
+    }
+}
+
+impl From<Scope> for ScopeGuard {
+    fn from(scope: Scope) -> Self {
+        Self::new(scope)
+    }
+}
+
+/// Asks for all of them. An empty list does not compile.
+impl<const N: usize> From<[Scope; N]> for ScopeGuard {
+    fn from(scopes: [Scope; N]) -> Self {
+        Self::all(scopes)
+    }
+}
+
 impl<S> Layer<S> for ScopeGuard {
     type Service = Gated<S, Self>;
 
