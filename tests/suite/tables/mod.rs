@@ -3,6 +3,7 @@
 mod checked;
 mod compositions;
 mod grpc;
+mod law;
 mod methods;
 mod paths;
 mod require;
