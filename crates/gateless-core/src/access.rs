@@ -1,5 +1,6 @@
 //! What a route declares: which callers it is for, or that it is open, and why.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use http::Method;
@@ -115,6 +116,7 @@ impl fmt::Display for Route {
 
 /// A route, and who gets through to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Declaration {
     /// What is declared.
     pub route: Route,
@@ -122,7 +124,19 @@ pub struct Declaration {
     pub access: Access,
 }
 
-/// As `{"method": "GET", "path": "/orders", "requires": …}` or `{"grpc": "orders.v1.Orders/List", "open": "…"}`.
+impl Declaration {
+    /// Declares that `access` is what `route` needs.
+    #[must_use]
+    pub fn new(route: Route, access: impl Into<Access>) -> Self {
+        Self {
+            route,
+            access: access.into(),
+        }
+    }
+}
+
+/// As `{"method": "GET", "path": "/orders", "requires": …}` or `{"grpc": "orders.v1.Orders/List", "open": "…"}`; where scopes are implied by
+/// others, with `"implied_by": {"orders:read": ["orders:write"]}`.
 impl Serialize for Declaration {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
@@ -134,7 +148,13 @@ impl Serialize for Declaration {
             Route::Grpc { method } => map.serialize_entry("grpc", method)?,
         }
         match &self.access {
-            Access::Requires(requirement) => map.serialize_entry("requires", requirement)?,
+            Access::Requires(requirement) => {
+                map.serialize_entry("requires", requirement)?;
+                let implied: BTreeMap<_, _> = requirement.implied().into_iter().collect();
+                if !implied.is_empty() {
+                    map.serialize_entry("implied_by", &implied)?;
+                }
+            }
             Access::Open { reason } => map.serialize_entry("open", reason)?,
         }
         map.end()

@@ -18,7 +18,7 @@ use crate::token::Token;
 /// assert!(Acr::parse("two words").is_err());
 /// # Ok::<(), gateless_core::InvalidAcr>(())
 /// ```
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Acr(Token);
 
 /// A text that cannot stand in the `acr_values` of a challenge (RFC 9470 §3): empty, or with a space, a quote, a

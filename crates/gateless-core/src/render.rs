@@ -97,8 +97,10 @@ impl Renderer {
             .headers_mut()
             .insert(CONTENT_TYPE, body.content_type);
         if let Rejection::MethodUnknown { allow } = rejection {
-            let allow = HeaderValue::try_from(&**allow).expect("a list of methods");
-            response.headers_mut().insert(ALLOW, allow);
+            // A gate of somebody else's may have put anything there.
+            if let Ok(allow) = HeaderValue::try_from(&**allow) {
+                response.headers_mut().insert(ALLOW, allow);
+            }
         }
         if let Some(secs) = rejection.retry_after_secs() {
             response

@@ -1,6 +1,8 @@
 //! The texts that may stand in a space-separated list of a challenge: scopes, and authentication contexts.
 
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 /// `1*( %x21 / %x23-5B / %x5D-7E )`, RFC 6749 §3.3: printable ASCII without space, quote and backslash.
@@ -42,6 +44,24 @@ impl PartialEq for Token {
 }
 
 impl Eq for Token {}
+
+impl PartialOrd for Token {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Token {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl Hash for Token {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

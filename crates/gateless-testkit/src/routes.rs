@@ -31,10 +31,8 @@ use crate::token::TokenBuilder;
 /// # ) -> Result<(), gateless_testkit::RouteFaults> {
 /// let issuer = TestIssuer::new();
 /// // `table.declarations()` in a service that has a `ScopeTable`.
-/// let declarations = [Declaration {
-///     route: Route::Http { method: http::Method::GET, path: "/orders/{id}".into() },
-///     access: scope!("orders:read").into(),
-/// }];
+/// let route = Route::Http { method: http::Method::GET, path: "/orders/{id}".into() };
+/// let declarations = [Declaration::new(route, scope!("orders:read"))];
 /// let token = issuer.token().audience("https://orders.example.com");
 /// let requests = RouteCheck::new(token).at("/orders/{id}", "/orders/7").run(&declarations, app).await?;
 /// assert!(requests > 3);
@@ -50,7 +48,8 @@ use crate::token::TokenBuilder;
 /// - with everything that is required: not refused by a layer. What the handler makes of it is its own affair, so bodies are
 ///   empty and `400` or `404` from a handler will do, but not a `404` without a `content-type`, a `405` or `UNIMPLEMENTED`: there is no such
 ///   route then;
-/// - `HEAD` is like `GET`, methods that are not declared are refused, and so is a path that is not.
+/// - `HEAD` is like `GET`; methods that are not declared, and a path that is not, reach no handler, with a token for every
+///   scope that is declared anywhere.
 ///
 /// The service is called in this process, so that the [`Rejection`] in a response can be looked at. It has to trust
 /// the issuer of the token.
@@ -69,8 +68,10 @@ enum Expected<'r> {
     /// The handler.
     Handler,
     Refusal(&'r Rejection),
-    /// Anything but the handler.
-    AnyRefusal,
+    /// Anything but a handler.
+    NoHandler,
+    /// The same, on a path that no declaration has: a handler for whatever is unknown may say that it is.
+    NoRoute,
 }
 
 impl RouteCheck {
@@ -155,7 +156,7 @@ struct Walk<'c, F> {
 }
 
 impl<F: AsyncFn(Request<Bytes>) -> Result<Answer, String>> Walk<'_, F> {
-    async fn declaration(&mut self, Declaration { route, access }: &Declaration) {
+    async fn declaration(&mut self, Declaration { route, access, .. }: &Declaration) {
         match access {
             Access::Requires(requirement) => {
                 let expected = Expected::Refusal(&Rejection::CredentialsMissing);
@@ -187,18 +188,32 @@ impl<F: AsyncFn(Request<Bytes>) -> Result<Answer, String>> Walk<'_, F> {
         }
     }
 
-    /// Methods that no declaration has, and a path that none has, with a token for everything.
+    /// Methods that no declaration has, and a path that none has, with a token for every scope.
     async fn undeclared(&mut self, declarations: &[Declaration]) {
         let requirements = declarations.iter().filter_map(|it| it.access.requirement());
         let everything = Grant::for_all(requirements);
         let token = everything.token(&self.check.token).mint();
-        let mut paths: Vec<&str> = vec!["/no-route-is-declared/for-this-path"];
+        const NOWHERE: &str = "/no-route-is-declared/for-this-path";
+        let mut paths: Vec<&str> = vec![NOWHERE];
         let mut declared = Vec::new();
+        let mut services = Vec::new();
         for Declaration { route, .. } in declarations {
             if let Route::Http { method, path } = route {
                 paths.push(path);
                 declared.push((method, &**path));
             }
+            if let Route::Grpc { method } = route {
+                services.extend(method.split('/').next());
+            }
+        }
+        services.sort_unstable();
+        services.dedup();
+        for service in services {
+            let method = format!("{service}/NoSuchMethodIsDeclared").into();
+            let route = Route::Grpc { method };
+            let expected = Expected::NoHandler;
+            self.ask(&route, "not declared", Some(&token), expected)
+                .await;
         }
         paths.sort_unstable();
         paths.dedup();
@@ -208,9 +223,15 @@ impl<F: AsyncFn(Request<Bytes>) -> Result<Answer, String>> Walk<'_, F> {
                 let is_declared = declared.contains(&(&method, path))
                     || method == Method::HEAD && declared.iter().any(is_get);
                 if !is_declared {
+                    let is_nowhere = path == NOWHERE;
+                    let expected = if is_nowhere {
+                        Expected::NoRoute
+                    } else {
+                        Expected::NoHandler
+                    };
                     let path = path.into();
                     let route = Route::Http { method, path };
-                    self.ask(&route, "not declared", Some(&token), Expected::AnyRefusal)
+                    self.ask(&route, "not declared", Some(&token), expected)
                         .await;
                 }
             }
@@ -267,13 +288,13 @@ fn head_of(declaration: &Declaration, all: &[Declaration]) -> Option<Declaration
     let Route::Http { method, path } = &declaration.route else {
         return None;
     };
-    let head = Declaration {
-        route: Route::Http {
+    let head = Declaration::new(
+        Route::Http {
             method: Method::HEAD,
             path: path.clone(),
         },
-        access: declaration.access.clone(),
-    };
+        declaration.access.clone(),
+    );
     let is_own = all.iter().any(|other| other.route == head.route);
     (*method == Method::GET && !is_own).then_some(head)
 }

@@ -330,14 +330,7 @@ where
         rejection: &Rejection,
         request: &Request<ReqBody>,
     ) -> Self {
-        crate::metrics::refused(stage, rejection);
-        tracing::debug!(
-            name: "gateless.refused",
-            stage,
-            code = rejection.code(),
-            reason = rejection.reason(),
-            "request refused"
-        );
+        note_refusal(stage, rejection);
         if *rejection == Rejection::PipelineMisordered {
             log_misordered(stage);
         }
@@ -349,6 +342,18 @@ where
             response: Some(response),
         }
     }
+}
+
+/// Counts a refusal, and tells whoever listens.
+pub(crate) fn note_refusal(stage: &'static str, rejection: &Rejection) {
+    crate::metrics::refused(stage, rejection);
+    tracing::debug!(
+        name: "gateless.refused",
+        stage,
+        code = rejection.code(),
+        reason = rejection.reason(),
+        "request refused"
+    );
 }
 
 /// An answer to `HEAD` has none (RFC 9110 §9.3.2), and the length that it would have. In HTTP/2 hyper leaves that to the

@@ -164,12 +164,14 @@ async fn tj_16_a_walk_finds_whatever_a_table_has_otherwise() {
 
 /// The declarations of a service that has no table.
 fn declarations() -> Vec<Declaration> {
-    let http = |method: Method, path: &str, access: Access| Declaration {
-        route: Route::Http {
-            method,
-            path: path.into(),
-        },
-        access,
+    let http = |method: Method, path: &str, access: Access| {
+        Declaration::new(
+            Route::Http {
+                method,
+                path: path.into(),
+            },
+            access,
+        )
     };
     let strong = Requirement::all([
         Requirement::acr([acr!("phr")]),
@@ -236,13 +238,13 @@ async fn tj_16_a_walk_needs_no_table_and_finds_what_stands_next_to_the_routes() 
     assert!(faults.lines().iter().any(is_named), "{faults}");
 
     let forgotten = annotated(strong).route("/reports", get(async || "reports"));
-    let report = Declaration {
-        route: Route::Http {
+    let report = Declaration::new(
+        Route::Http {
             method: Method::GET,
             path: "/reports".into(),
         },
-        access: scope!("reports:read").into(),
-    };
+        scope!("reports:read"),
+    );
     let declared = [declared, vec![report]].concat();
     let app = forgotten.layer(auth);
     let faults = check.run::<Body, _, _>(&declared, app).await.unwrap_err();

@@ -33,8 +33,10 @@ impl<const N: usize> From<[&str; N]> for ClaimPath {
 
 impl ClaimPath {
     /// From names that are only known while the program runs; `None` without any.
-    pub(super) fn from_names(names: Vec<Box<str>>) -> Option<Self> {
-        (!names.is_empty()).then(|| Self(names.into()))
+    #[must_use]
+    pub fn from_names(names: impl IntoIterator<Item = impl Into<Box<str>>>) -> Option<Self> {
+        let names: Box<[Box<str>]> = names.into_iter().map(Into::into).collect();
+        (!names.is_empty()).then_some(Self(names))
     }
 }
 
@@ -69,6 +71,12 @@ impl From<i64> for ClaimValue {
     }
 }
 
+impl From<String> for ClaimValue {
+    fn from(value: String) -> Self {
+        Self::Text(value.into())
+    }
+}
+
 impl From<&str> for ClaimValue {
     fn from(value: &str) -> Self {
         Self::Text(value.into())
@@ -95,7 +103,8 @@ pub(super) fn holds(claims: &str, path: &ClaimPath, value: &ClaimValue) -> bool 
         value,
         in_list: false,
     };
-    found.deserialize(&mut json).unwrap_or(false)
+    let is_it = found.deserialize(&mut json);
+    is_it.unwrap_or(false) && json.end().is_ok()
 }
 
 #[derive(Clone, Copy)]
@@ -240,6 +249,7 @@ mod tests {
     #[case(r"{}", false)]
     #[case("", false)]
     #[case(r#"{"tenant":"acme""#, false)]
+    #[case(r#"{"tenant":"acme"} x"#, false)]
     #[case("[]", false)]
     fn a_text_is_matched_exactly(#[case] claims: &str, #[case] expected: bool) {
         assert_eq!(holds(claims, &"tenant".into(), &"acme".into()), expected);

@@ -62,18 +62,31 @@ impl<'de> Visitor<'de> for Read {
     }
 }
 
-/// Every member that an object may have; one object is one requirement.
+/// Every member that an object may have; one object is one requirement. `null` is none of them: a restriction whose value
+/// was forgotten must not vanish.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Members {
+    #[serde(default, deserialize_with = "given")]
     all: Option<Vec<Requirement>>,
+    #[serde(default, deserialize_with = "given")]
     any: Option<Vec<Requirement>>,
+    #[serde(default, deserialize_with = "given")]
     acr: Option<Vec<Acr>>,
+    #[serde(default, deserialize_with = "given")]
     max_age: Option<u64>,
+    #[serde(default, deserialize_with = "given")]
     kind: Option<Box<str>>,
+    #[serde(default, deserialize_with = "given")]
     claim: Option<Vec<Box<str>>>,
+    #[serde(default, deserialize_with = "given")]
     is: Option<ClaimValue>,
+    #[serde(default, deserialize_with = "given")]
     authenticated: Option<bool>,
+}
+
+fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
 }
 
 impl Members {
@@ -172,6 +185,9 @@ mod tests {
     #[case(r#"["a"]"#, "expected a scope, or an object")]
     #[case("null", "expected a scope, or an object")]
     #[case(r#"{"all":["a"],"all":["b"]}"#, "duplicate field")]
+    #[case(r#"{"authenticated":true,"max_age":null}"#, "invalid type: null")]
+    #[case(r#"{"all":null,"any":["b"]}"#, "invalid type: null")]
+    #[case(r#"{"claim":["a"],"is":null}"#, "did not match")]
     fn what_makes_no_sense_is_refused(#[case] json: &str, #[case] says: &str) {
         let error = serde_json::from_str::<Requirement>(json).unwrap_err();
         assert!(error.to_string().contains(says), "{error}");

@@ -88,7 +88,7 @@ enum Node {
 
 /// A list of requirements that is empty: it would allow everybody or nobody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a requirement needs at least one scope")]
+#[error("a requirement needs at least one item")]
 pub struct EmptyRequirement;
 
 impl Requirement {
@@ -157,7 +157,8 @@ impl Requirement {
     ///
     /// A caller who did so earlier, or whose token does not say when, is asked to sign in anew, by the challenge of
     /// RFC 9470 §3. An `auth_time` in the future counts as none; 30 s are forgiven, for clocks that differ. The challenge
-    /// counts in seconds: a part of one is rounded up, and nothing is taken for one.
+    /// counts in seconds: a part of one is rounded up, and nothing is taken for one. The 30 s do not grow with the leeway of a
+    /// token policy: an issuer whose clock is further ahead would have people sign in again for nothing.
     #[must_use]
     pub const fn max_age(age: Duration) -> Self {
         let partial = (age.subsec_nanos() > 0) as u64;
@@ -188,7 +189,7 @@ impl Requirement {
     /// # let _ = (tenant, verified);
     /// ```
     ///
-    /// The claims are read once for each such requirement and request. A scope is cheaper.
+    /// The claims are read for each such requirement, and again where it is not met. A scope is cheaper.
     #[must_use]
     pub fn claim(path: impl Into<ClaimPath>, value: impl Into<ClaimValue>) -> Self {
         Self(Node::Claim(path.into(), value.into()))
@@ -196,7 +197,8 @@ impl Requirement {
 
     /// The same requirement, met also by scopes that imply those it names.
     ///
-    /// A challenge still asks for the scope that is named: the least that will do.
+    /// A challenge still asks for the scope that is named: the least that will do. As text the others are named too; the
+    /// JSON of a requirement is without them.
     #[must_use]
     pub fn under(self, hierarchy: &ScopeHierarchy) -> Self {
         let each = |items: Box<[Self]>| {
@@ -204,10 +206,18 @@ impl Requirement {
             items.map(|item| item.under(hierarchy)).collect()
         };
         Self(match self.0 {
-            Node::Scope { scope, .. } => Node::Scope {
-                implied_by: hierarchy.implying(&scope).into(),
-                scope,
-            },
+            Node::Scope { scope, implied_by } => {
+                let mut implied_by = implied_by.into_vec();
+                for further in hierarchy.implying(&scope) {
+                    if !implied_by.contains(&further) {
+                        implied_by.push(further);
+                    }
+                }
+                Node::Scope {
+                    implied_by: implied_by.into(),
+                    scope,
+                }
+            }
             Node::All(items) => Node::All(each(items)),
             Node::Any(items) => Node::Any(each(items)),
             other => other,
@@ -223,6 +233,8 @@ impl Requirement {
     /// - [`Rejection::ScopeInsufficient`] when scopes would do,
     /// - [`Rejection::AuthenticationInsufficient`] when signing in anew would do, with further scopes where they are missing,
     /// - [`Rejection::CallerNotPermitted`] when nothing that the caller can ask for would do.
+    ///
+    /// Of a requirement with more than 64 ways to meet it, the cheapest are looked at.
     pub fn check(&self, caller: &Principal, now: Timestamp) -> Result<(), Rejection> {
         let ask = Ask { caller, now };
         if ask.is_met(self) {
@@ -281,6 +293,17 @@ impl Requirement {
         }
     }
 
+    /// Each scope that is implied by others, with those.
+    pub(crate) fn implied(&self) -> Vec<(&Scope, &[Scope])> {
+        match &self.0 {
+            Node::Scope { scope, implied_by } if !implied_by.is_empty() => {
+                vec![(scope, implied_by)]
+            }
+            Node::All(items) | Node::Any(items) => items.iter().flat_map(Self::implied).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether it asks for scopes, or a valid token, and nothing else.
     #[must_use]
     pub fn is_scopes_only(&self) -> bool {
@@ -323,7 +346,6 @@ impl Ask<'_> {
 
     /// The ways so far, each with what this needs as well.
     fn ways(self, mut ways: Vec<Way>, requirement: &Requirement) -> Vec<Way> {
-        let is_met = || self.is_met(requirement);
         let mut each = |change: &dyn Fn(&mut Way)| ways.iter_mut().for_each(change);
         match &requirement.0 {
             Node::Authenticated => {}
@@ -332,9 +354,18 @@ impl Ask<'_> {
                 let granted = granted(self.caller.scopes(), scope, implied_by);
                 each(&|way| way.scope(granted.unwrap_or(scope), granted.is_some()));
             }
-            Node::Acr(one_of) => each(&|way| way.acr(one_of, is_met())),
-            Node::MaxAge(secs) => each(&|way| way.max_age(*secs, is_met())),
-            Node::Kind(_) | Node::Claim(..) => each(&|way| way.property(is_met())),
+            Node::Acr(one_of) => {
+                let is_met = self.is_met(requirement);
+                each(&|way| way.acr(one_of, is_met));
+            }
+            Node::MaxAge(secs) => {
+                let is_met = self.is_met(requirement);
+                each(&|way| way.max_age(*secs, is_met));
+            }
+            Node::Kind(_) | Node::Claim(..) => {
+                let is_met = self.is_met(requirement);
+                each(&|way| way.property(is_met));
+            }
             Node::All(items) => return items.iter().fold(ways, |ways, item| self.ways(ways, item)),
             Node::Any(items) => {
                 let mut found = Vec::with_capacity(items.len() * ways.len());
@@ -391,11 +422,28 @@ impl From<Scope> for Requirement {
     }
 }
 
+/// All of them. An empty list does not compile.
+impl<const N: usize> From<[Scope; N]> for Requirement {
+    fn from(scopes: [Scope; N]) -> Self {
+        Self::all(scopes)
+    }
+}
+
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Node::Authenticated => f.write_str("any valid token"),
-            Node::Scope { scope, .. } => fmt::Display::fmt(scope, f),
+            Node::Scope { scope, implied_by } => {
+                fmt::Display::fmt(scope, f)?;
+                match implied_by.split_first() {
+                    None => Ok(()),
+                    Some((first, others)) => {
+                        write!(f, " (implied by {first}")?;
+                        others.iter().try_for_each(|other| write!(f, ", {other}"))?;
+                        f.write_str(")")
+                    }
+                }
+            }
             Node::Acr(one_of) => call(f, "acr", one_of),
             Node::MaxAge(secs) => write!(f, "max_age({secs} s)"),
             Node::Kind(kind) => write!(f, "kind({})", kind.name()),

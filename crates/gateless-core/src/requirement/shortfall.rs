@@ -57,7 +57,7 @@ impl StepUp {
 }
 
 /// How many ways are looked at. Requirements have a handful; of one with more, the cheapest are.
-const MANY: usize = 256;
+const MANY: usize = 64;
 
 /// One way to satisfy a requirement: everything that is on it, and what of that is not there yet.
 #[derive(Clone, Default)]
@@ -129,7 +129,7 @@ impl Way {
 /// The cheapest of very many.
 pub(super) fn bounded(mut ways: Vec<Way>) -> Vec<Way> {
     if ways.len() > MANY {
-        ways.sort_by_key(Way::cost);
+        ways.sort_by_cached_key(Way::cost);
         ways.truncate(MANY);
     }
     ways

@@ -175,19 +175,21 @@ fn ways(requirement: &Value, mut so_far: Vec<Grant>) -> Vec<Grant> {
     so_far
 }
 
-/// Puts `value` where the path leads; into a list, where there is one value already.
+/// Puts `value` where the path leads; next to another that is there already, into a list.
 fn put(object: &mut Map<String, Value>, path: &[Value], value: &Value) {
     let Some((Value::String(name), rest)) = path.split_first() else {
         return;
     };
     if rest.is_empty() {
-        let there = object
-            .entry(name.clone())
-            .or_insert_with(|| Value::Array(Vec::new()));
-        match there {
-            Value::Array(values) => values.push(value.clone()),
-            other => *other = value.clone(),
-        }
+        let both = match object.remove(name) {
+            None => value.clone(),
+            Some(Value::Array(mut values)) => {
+                values.push(value.clone());
+                values.into()
+            }
+            Some(other) => vec![other, value.clone()].into(),
+        };
+        object.insert(name.clone(), both);
         return;
     }
     let there = object

@@ -67,10 +67,12 @@ impl Answer {
             }
             (Expected::Handler, None) if is_missing => Err("there is no such route".to_owned()),
             (Expected::Handler, None) => Ok(()),
-            (Expected::AnyRefusal, Some(_)) => Ok(()),
-            (Expected::AnyRefusal, None) if is_missing => Ok(()),
-            (Expected::AnyRefusal, None) if self.status == StatusCode::NOT_FOUND => Ok(()),
-            (Expected::AnyRefusal, None) => Err(format!("answered, with {}", self.status)),
+            (Expected::NoHandler | Expected::NoRoute, Some(_)) => Ok(()),
+            (Expected::NoHandler | Expected::NoRoute, None) if is_missing => Ok(()),
+            (Expected::NoRoute, None) if self.status == StatusCode::NOT_FOUND => Ok(()),
+            (Expected::NoHandler | Expected::NoRoute, None) => {
+                Err(format!("answered, with {}", self.status))
+            }
             (Expected::Refusal(expected), None) => Err(format!(
                 "answered with {} instead of {}",
                 self.status,

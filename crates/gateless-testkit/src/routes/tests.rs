@@ -16,6 +16,7 @@ enum Flaw {
     MatchesPrefixes,
     HasNoSuchRoute,
     OpensAnotherMethod,
+    KnowsNothingByAnotherMethod,
     HidesTheChallenge,
     IgnoresAcr,
     RefusesAll,
@@ -35,13 +36,13 @@ use std::time::Duration;
 
 async fn check(flaw: Flaw) -> Result<usize, RouteFaults> {
     let base = TestIssuer::new().token();
-    let declaration = Declaration {
-        route: Route::Http {
+    let declaration = Declaration::new(
+        Route::Http {
             method: Method::POST,
             path: "/orders/{id}".into(),
         },
-        access: requirement().into(),
-    };
+        requirement(),
+    );
     let now = Timestamp::from_secs(base.now());
     let service = service_fn(move |request: Request<Full<Bytes>>| async move {
         Ok::<_, std::convert::Infallible>(answer(flaw, &request, now))
@@ -70,6 +71,13 @@ fn answer(flaw: Flaw, request: &Request<Full<Bytes>>, now: Timestamp) -> Respons
     if request.method() != Method::POST {
         return match flaw {
             Flaw::OpensAnotherMethod if request.method() == Method::PATCH => done(),
+            Flaw::KnowsNothingByAnotherMethod if request.method() == Method::DELETE => {
+                let mut unknown = done();
+                *unknown.status_mut() = http::StatusCode::NOT_FOUND;
+                let json = "application/json".parse().unwrap();
+                unknown.headers_mut().insert("content-type", json);
+                unknown
+            }
             _ => refuse(Rejection::MethodUnknown {
                 allow: "POST".into(),
             }),
@@ -135,6 +143,10 @@ async fn a_service_that_does_what_is_declared_passes() {
 #[case(Flaw::MatchesPrefixes, "readx in place of read: answered with 200 OK")]
 #[case(Flaw::HasNoSuchRoute, "everything: there is no such route")]
 #[case(Flaw::OpensAnotherMethod, "PATCH /orders/{id}, not declared: answered")]
+#[case(
+    Flaw::KnowsNothingByAnotherMethod,
+    "DELETE /orders/{id}, not declared: answered, with 404"
+)]
 #[case(Flaw::HidesTheChallenge, "no scope: the challenge is None")]
 #[case(Flaw::IgnoresAcr, "no acr: answered with 200 OK")]
 #[case(Flaw::RefusesAll, "everything: refused with route_undeclared")]
@@ -150,12 +162,12 @@ async fn each_flaw_is_found_and_named(#[case] flaw: Flaw, #[case] says: &str) {
 #[tokio::test]
 async fn what_no_token_can_meet_is_a_fault_of_the_declaration() {
     let never = Requirement::all([Requirement::acr([acr!("a")]), Requirement::acr([acr!("b")])]);
-    let declaration = Declaration {
-        route: Route::Grpc {
+    let declaration = Declaration::new(
+        Route::Grpc {
             method: "a.B/C".into(),
         },
-        access: never.into(),
-    };
+        never,
+    );
     let service = service_fn(|request: Request<Full<Bytes>>| async move {
         let wire = Wire::of(request.headers());
         let refused = Renderer::DEFAULT.render(&Rejection::CredentialsMissing, wire);

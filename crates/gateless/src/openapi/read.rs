@@ -36,13 +36,13 @@ pub(super) fn declarations(openapi: &OpenApi) -> Result<Vec<Declaration>, Config
                 problems: Vec::new(),
             };
             match reader.access() {
-                Ok(access) => found.push(Declaration {
-                    route: Route::Http {
+                Ok(access) => found.push(Declaration::new(
+                    Route::Http {
                         method: operation.method,
                         path: document::join(prefix, &path).into(),
                     },
                     access,
-                }),
+                )),
                 Err(problems) => {
                     for problem in problems {
                         faults.add(SETTING, format!("{operation} {problem}"));

@@ -99,12 +99,12 @@ pub fn declarations(descriptor_set: &[u8]) -> Result<Vec<Declaration>, ConfigErr
             continue;
         };
         match Options::read(&options).and_then(access) {
-            Ok(access) => found.push(Declaration {
-                route: Route::Grpc {
+            Ok(access) => found.push(Declaration::new(
+                Route::Grpc {
                     method: method.into(),
                 },
                 access,
-            }),
+            )),
             Err(problem) => faults.add(SETTING, format!("{method}: {problem}")),
         }
     }

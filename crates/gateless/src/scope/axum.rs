@@ -13,6 +13,7 @@ use http::request::Parts;
 
 use super::ScopeGuard;
 use crate::clock::SystemClock;
+use crate::gate::{self, Gate as _};
 
 /// Puts a requirement in front of a handler, of the methods of a path, or of all routes of a router.
 ///
@@ -25,9 +26,9 @@ use crate::clock::SystemClock;
 /// let orders: Router = Router::new()
 ///     // A handler: this method alone.
 ///     .route("/orders", get(list.require(scope!("orders:read"))).post(create.require(scope!("orders:write"))))
-///     // The methods of a path.
+///     // A path with all its methods, those included that it does not have.
 ///     .route("/admin", get(admin).delete(clear).require(Requirement::any(scopes!["orders:admin", "root"])));
-/// // All routes of a router; those that are added later are not covered.
+/// // All routes of a router.
 /// let reports: Router = Router::new().route("/reports", get(list)).require(scope!("reports:read"));
 /// # async fn list() {}
 /// # async fn create() {}
@@ -36,8 +37,9 @@ use crate::clock::SystemClock;
 /// # let _ = orders.merge(reports);
 /// ```
 ///
-/// It is a [`ScopeGuard`] as a `route_layer`, or as the layer of a handler: unknown paths stay `404`, methods that a path
-/// does not have `405`. The authentication belongs around the whole router. Where challenges have settings, a realm or
+/// What is added later, a route or a method, is not covered. Behind a router or a path, a method that is not there gets
+/// `405` from callers who may, and `403` from others; behind a handler it is `405` for everybody who is signed in. Unknown
+/// paths stay `404`. The authentication belongs around the whole router. Where challenges have settings, a realm or
 /// the address of metadata, hand over a guard with that renderer.
 ///
 /// `Via` tells the three apart and is always inferred.
@@ -45,7 +47,12 @@ pub trait Require<Via>: Sized {
     /// What it becomes.
     type Required;
 
-    /// Puts `guard` in front: a scope, several, a [`Requirement`], or a [`ScopeGuard`] with settings of its own.
+    /// Puts `guard` in front: a scope, several, a [`Requirement`](crate::Requirement), or a [`ScopeGuard`] with settings of its
+    /// own.
+    ///
+    /// # Panics
+    ///
+    /// For a router without routes, as `route_layer` does.
     fn require(self, guard: impl Into<ScopeGuard>) -> Self::Required;
 }
 
@@ -65,7 +72,8 @@ impl<S: Clone + Send + Sync + 'static> Require<Routes> for MethodRouter<S> {
     type Required = Self;
 
     fn require(self, guard: impl Into<ScopeGuard>) -> Self {
-        self.route_layer(guard.into())
+        // Not `route_layer`, which leaves the fallback out: `any` is one.
+        self.layer(guard.into())
     }
 }
 
@@ -175,7 +183,10 @@ impl<S: Sync, N: Need> FromRequestParts<S> for Granted<N> {
                 principal,
                 need: PhantomData,
             }),
-            Err(rejection) => Err(ExtractorRejection::new(rejection, parts)),
+            Err(rejection) => {
+                gate::note_refusal(ScopeGuard::NAME, &rejection);
+                Err(ExtractorRejection::new(rejection, parts))
+            }
         }
     }
 }

@@ -68,12 +68,14 @@ fn its_type_holds_all_that_is_written() {
             scopes!["orders:read", "orders:one"].into(),
         ),
     ];
-    let declared = declared.map(|(method, path, access)| Declaration {
-        route: Route::Http {
-            method,
-            path: path.into(),
-        },
-        access,
+    let declared = declared.map(|(method, path, access)| {
+        Declaration::new(
+            Route::Http {
+                method,
+                path: path.into(),
+            },
+            access,
+        )
     });
     let document = OpenApi::of(&Document::openapi()).unwrap();
     let written: utoipa::openapi::OpenApi = document.write("token", &declared).unwrap();

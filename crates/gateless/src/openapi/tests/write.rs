@@ -12,13 +12,13 @@ use super::{declarations, document, faults, get};
 use crate::openapi::OpenApi;
 
 fn declared(method: &str, path: &str, access: impl Into<Access>) -> Declaration {
-    Declaration {
-        route: Route::Http {
+    Declaration::new(
+        Route::Http {
             method: Method::from_bytes(method.as_bytes()).unwrap(),
             path: path.into(),
         },
-        access: access.into(),
-    }
+        access.into(),
+    )
 }
 
 /// What is written at the one operation of a document, declared like this.
@@ -113,12 +113,12 @@ fn tj_01_both_sides_have_the_same_routes() {
         declared("GET", "/v1/orders/{id}", scope!("a")),
         declared("DELETE", "/orders/{id}", scope!("a")),
         declared("GET", "/v1/orders/{anything}", scope!("b")),
-        Declaration {
-            route: Route::Grpc {
+        Declaration::new(
+            Route::Grpc {
                 method: "orders.v1.Orders/List".into(),
             },
-            access: scope!("a").into(),
-        },
+            scope!("a"),
+        ),
     ];
     let document = OpenApi::of(&document).unwrap().under("/v1");
     let found = faults(document.write::<Value>("oauth", &declarations));

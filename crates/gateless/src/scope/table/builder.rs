@@ -60,8 +60,7 @@ impl ScopeTableBuilder {
 
     /// Declares a route.
     pub fn declare(mut self, route: Route, access: impl Into<Access>) -> Self {
-        let access = access.into();
-        self.declarations.push(Declaration { route, access });
+        self.declarations.push(Declaration::new(route, access));
         self
     }
 
@@ -97,13 +96,13 @@ impl ScopeTableBuilder {
             faults.add("routes", "are none: everything would be denied");
         }
         let mut rows = Sorting::default();
-        for Declaration { route, access } in declarations {
+        for Declaration { route, access, .. } in declarations {
             let access = match access {
                 Access::Requires(requirement) => Access::Requires(requirement.under(&hierarchy)),
                 other => other,
             };
-            let declaration = Declaration { route, access };
-            let name = declaration.route.to_string();
+            let name = route.to_string();
+            let declaration = Declaration::new(route, access);
             if let Err(problem) = rows.add(declaration) {
                 faults.add("routes", format!("{name} {problem}"));
             }
@@ -129,7 +128,7 @@ struct Declared {
 }
 
 impl Sorting {
-    fn add(&mut self, Declaration { route, access }: Declaration) -> Result<(), String> {
+    fn add(&mut self, Declaration { route, access, .. }: Declaration) -> Result<(), String> {
         if let Access::Open { reason } = &access
             && reason.trim().is_empty()
         {
@@ -171,13 +170,15 @@ impl Sorting {
         Ok(())
     }
 
-    /// A gRPC method and an HTTP route of the same path: only the first is ever asked for.
+    /// A gRPC method, or its service, and an HTTP route of the same path: only the first is ever asked for.
     fn find_hidden(&self, faults: &mut ConfigError) {
         for method in self.methods.keys() {
-            let hides = |declared: &&Declared| declared.pattern.is(&format!("/{method}"));
+            let service = method.split('/').next().unwrap_or_default();
+            let mounted = [format!("/{method}"), format!("/{service}/{{*method}}")];
+            let hides = |declared: &&Declared| mounted.iter().any(|path| declared.pattern.is(path));
             if let Some(Declared { path, .. }) = self.paths.iter().find(hides) {
                 let problem =
-                    format!("{path} can never be reached: it is the path of gRPC {method}");
+                    format!("{path} can never be reached: it is the route of gRPC {method}");
                 faults.add("routes", problem);
             }
         }
@@ -197,7 +198,7 @@ impl Sorting {
             for (method, access) in methods.iter().cloned() {
                 let path = path.clone();
                 let route = Route::Http { method, path };
-                declarations.push(Declaration { route, access });
+                declarations.push(Declaration::new(route, access));
             }
             let allow = allow(&methods).into();
             http.insert(path, pattern, Path { methods, allow });
@@ -206,7 +207,7 @@ impl Sorting {
         for (method, access) in methods {
             grpc.insert(&method, access.clone());
             let route = Route::Grpc { method };
-            declarations.push(Declaration { route, access });
+            declarations.push(Declaration::new(route, access));
         }
         Rows {
             declarations,

@@ -182,6 +182,8 @@ fn every_row_that_cannot_be_right_is_named_at_once() {
         .grpc("a.B/C", scope!("a"))
         .grpc("a.B/C", scope!("a"))
         .post("/a.B/C", scope!("a"))
+        .grpc("d.E/F", scope!("a"))
+        .get("/d.E/{*rest}", scope!("a"))
         .hierarchy(ScopeHierarchy::new().implies(scope!("x"), scopes!["x"]));
     assert_eq!(
         faults(builder),
@@ -192,7 +194,8 @@ fn every_row_that_cannot_be_right_is_named_at_once() {
             "routes CONNECT /tunnel can never be reached: CONNECT has no path",
             "routes GET /healthz is open without a reason",
             "routes gRPC a.B/C is declared twice",
-            "routes /a.B/C can never be reached: it is the path of gRPC a.B/C",
+            "routes /a.B/C can never be reached: it is the route of gRPC a.B/C",
+            "routes /d.E/{*rest} can never be reached: it is the route of gRPC d.E/F",
         ]
     );
     let none = faults(ScopeTable::builder());
@@ -229,6 +232,24 @@ fn a_table_lists_itself_for_people_and_for_programs() {
         })
     );
     assert_eq!(table.scopes(), scopes!["admin", "read", "write"]);
+    let hierarchy = ScopeHierarchy::new().implies(scope!("admin"), scopes!["read"]);
+    let implied = ScopeTable::builder()
+        .get(
+            "/orders",
+            Requirement::from(scope!("read")).under(&hierarchy),
+        )
+        .build()
+        .unwrap();
+    let text = implied.describe().to_string();
+    assert!(
+        text.starts_with("GET /orders      read (implied by admin)\n"),
+        "{text}"
+    );
+    let json = serde_json::to_value(implied.describe()).unwrap();
+    assert_eq!(
+        json["routes"][0]["implied_by"],
+        json!({ "read": ["admin"] })
+    );
     let again = ScopeTable::builder().extend(table.declarations().iter().cloned());
     assert_eq!(again.build().unwrap().declarations(), table.declarations());
 }
