@@ -11,7 +11,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
     println!("cargo:rerun-if-changed={INCLUDE_DIR}");
     let mut compiler = protox::Compiler::new(["proto", INCLUDE_DIR])?;
-    compiler.include_imports(true).open_file(FILE)?;
+    compiler.open_file(FILE)?;
 
     // The bytes of the compiler: the types below know no options of others.
     let out = PathBuf::from(env::var_os("OUT_DIR").ok_or("cargo sets no OUT_DIR")?);
@@ -20,10 +20,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         compiler.encode_file_descriptor_set(),
     )?;
 
-    let mut descriptors = compiler.file_descriptor_set();
-    descriptors.file.retain(|file| file.name() == FILE);
     tonic_prost_build::configure()
         .emit_rerun_if_changed(false)
-        .compile_fds(descriptors)?;
+        .compile_fds(compiler.file_descriptor_set())?;
     Ok(())
 }

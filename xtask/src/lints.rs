@@ -22,6 +22,10 @@ pub(crate) fn lint(workspace: &Workspace) -> Result<(), Failure> {
         let mut command = cargo(["doc", "--workspace", "--all-features", "--no-deps"]);
         run(command.env("RUSTDOCFLAGS", "-D warnings"))
     })?;
+    step("docs with default features", || {
+        let mut command = cargo(["doc", "-p", "gateless", "--no-deps"]);
+        run(command.env("RUSTDOCFLAGS", "-D warnings"))
+    })?;
     each_feature_alone(workspace)
 }
 

@@ -70,6 +70,9 @@
 //! gRPC methods are matched by exact path, on `Server::layer` of tonic as well as behind tonic's routes in axum. Health and
 //! reflection services are routes like others: mounted and not declared, they are denied.
 //!
+//! What a client is told is up to the stage that refuses. Where challenges name a realm, or the metadata of RFC 9728, every
+//! guard needs the renderer too: `ScopeGuard::table(table).renderer(renderer)`, `.require(guard)`.
+//!
 //! ## From an OpenAPI document
 //!
 //! With the feature `openapi`, [`OpenApi`](https://docs.rs/gateless/latest/gateless/openapi/struct.OpenApi.html) reads `security`
@@ -81,7 +84,8 @@
 //! | no `security` at the operation | that of the document counts |
 //! | none there either, or an empty one without a reason | refused: write `security: []` at operations that are meant to be open |
 //! | a scheme that is no bearer token | refused, unless something else checks it: `checked_elsewhere` |
-//! | `x-gateless-requirement` | what OpenAPI has no word for, as the JSON of a [`Requirement`](crate::Requirement) |
+//! | several schemes that could be the bearer token | refused, until `bearer_token` names those that are |
+//! | `x-gateless-requirement` at an operation | what OpenAPI has no word for, as the JSON of a [`Requirement`](crate::Requirement) |
 //!
 //! ## From a `.proto` file
 //!
@@ -97,7 +101,15 @@
 //! }
 //! ```
 //!
-//! The file comes with this crate: in a build script, `gateless::proto::INCLUDE_DIR` is where it lies. Hand
+//! The file comes with this crate: in a build script, `gateless::proto::INCLUDE_DIR` is where it lies. There it needs nothing
+//! else of it:
+//!
+//! ```toml
+//! [build-dependencies]
+//! gateless = { version = "0.1", default-features = false, features = ["proto"] }
+//! ```
+//!
+//! Hand
 //! `gateless::proto::declarations` the descriptor set *as the compiler wrote it*: read into the types of prost and written
 //! again, it has lost all options. `examples/orders` does both, an OpenAPI document and a `.proto` file.
 //!

@@ -4,9 +4,10 @@ use std::fmt;
 
 use gateless_core::ConfigError;
 use http::Method;
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-use super::SETTING;
+use super::{OPEN, REQUIREMENT, SETTING};
 
 /// So many references may lead to a thing.
 const MAX_REFERENCES: usize = 16;
@@ -66,6 +67,9 @@ pub(super) fn path_items(
     faults: &mut ConfigError,
 ) -> Vec<(String, Map<String, Value>)> {
     let mut found = Vec::new();
+    if let Some(members) = document.as_object() {
+        no_strays("the document", members, faults);
+    }
     let paths = match document.get("paths") {
         None => return found,
         Some(Value::Object(paths)) => paths,
@@ -74,6 +78,7 @@ pub(super) fn path_items(
             return found;
         }
     };
+    no_strays("`paths`", paths, faults);
     for (path, item) in paths {
         if path.starts_with("x-") {
             continue;
@@ -86,7 +91,10 @@ pub(super) fn path_items(
             continue;
         }
         match path_item(document, item) {
-            Ok(item) => found.push((path.clone(), item)),
+            Ok(item) => {
+                no_strays(&format!("path {path}"), &item, faults);
+                found.push((path.clone(), item));
+            }
             Err(problem) => faults.add(SETTING, format!("path {path}: {problem}")),
         }
     }
@@ -144,8 +152,44 @@ fn target<'a>(document: &'a Value, reference: &Value) -> Result<&'a Value, Strin
     let text = reference.as_str().ok_or("its $ref is no text")?;
     let pointer = text.strip_prefix('#');
     let pointer = pointer.ok_or_else(|| format!("{text:?} leads out of the document"))?;
-    let found = document.pointer(pointer);
+    let pointer = percent_decode_str(pointer)
+        .decode_utf8()
+        .map_err(|_| format!("{text:?} is no UTF-8"))?;
+    let found = document.pointer(&pointer);
     found.ok_or_else(|| format!("{text:?} leads nowhere"))
+}
+
+/// Why the members of an operation are not all understood.
+pub(super) fn check_operation(members: &Map<String, Value>) -> Result<(), String> {
+    if members.contains_key("$ref") {
+        return Err("is a reference; only a path item can be one".into());
+    }
+    match strays(members, &[OPEN, REQUIREMENT]).next() {
+        Some(name) => Err(format!(
+            "has a member {name:?}, which says nothing to gateless"
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Members that look like ours, and are none of those that have a meaning here.
+fn strays<'a>(
+    members: &'a Map<String, Value>,
+    known: &'a [&str],
+) -> impl Iterator<Item = &'a String> {
+    members.keys().filter(|name| {
+        let looks_like_ours = name.to_ascii_lowercase().starts_with("x-gateless");
+        looks_like_ours && !known.contains(&name.as_str())
+    })
+}
+
+/// A restriction that stands where nobody reads it must not vanish.
+fn no_strays(place: &str, members: &Map<String, Value>, faults: &mut ConfigError) {
+    for name in strays(members, &[]) {
+        let problem =
+            format!("{place} has a member {name:?}, which has a meaning only at an operation");
+        faults.add(SETTING, problem);
+    }
 }
 
 /// The operations of a path item.

@@ -1,8 +1,9 @@
 //! Reads who gets through to which route from an OpenAPI document, or writes it there.
 //!
 //! An operation's `security` decides, or the document's where the operation has none: one of the alternatives will do,
-//! and in one alternative every scheme with every scope is needed. The bearer token is the schemes of the types
-//! `oauth2`, `openIdConnect` and `http` with `bearer`. Whatever is not clear is a fault, never an open route.
+//! and in one alternative every scheme with every scope is needed. The bearer token is the scheme of the type `oauth2`,
+//! `openIdConnect`, or `http` with `bearer`; of several, those named by [`OpenApi::bearer_token`]. Whatever is not clear is a
+//! fault, never an open route.
 //!
 //! ```
 //! use gateless::openapi::OpenApi;
@@ -67,6 +68,7 @@ pub struct OpenApi {
     document: Value,
     version: Version,
     under: String,
+    tokens: Vec<Box<str>>,
     elsewhere: Vec<Box<str>>,
 }
 
@@ -99,6 +101,7 @@ impl OpenApi {
                         document,
                         version,
                         under: String::new(),
+                        tokens: Vec::new(),
                         elsewhere: Vec::new(),
                     });
                 }
@@ -117,8 +120,16 @@ impl OpenApi {
         self
     }
 
+    /// Names a security scheme that is the bearer token which gateless checks. To be said, for each of them, where a document
+    /// uses several that could be: a token of another issuer under another name must not do for it.
+    #[must_use]
+    pub fn bearer_token(mut self, scheme: impl Into<Box<str>>) -> Self {
+        self.tokens.push(scheme.into());
+        self
+    }
+
     /// Names a security scheme that something else enforces, such as an API key or mutual TLS. It may stand beside the
-    /// bearer token in an alternative, never for it.
+    /// bearer token, in all alternatives of an operation or in none, and never for it.
     #[must_use]
     pub fn checked_elsewhere(mut self, scheme: impl Into<Box<str>>) -> Self {
         self.elsewhere.push(scheme.into());
@@ -153,7 +164,7 @@ impl OpenApi {
     /// # Ok::<(), gateless::ConfigError>(())
     /// ```
     ///
-    /// What no scope can say goes into `x-gateless-requirement`, the reason of an open route into `x-gateless-open`. What
+    /// What is checked elsewhere stays in each alternative. What no scope can say goes into `x-gateless-requirement`, the reason of an open route into `x-gateless-open`. What
     /// stood there is replaced, and a path item that is a reference becomes a copy. Declarations of gRPC methods are
     /// passed over. Which scope implies which is not written.
     ///
@@ -162,7 +173,7 @@ impl OpenApi {
     /// An operation without a declaration, and a declaration without an operation: paths are compared by their structure,
     /// whatever their parameters are called. A scheme that the document does not define, or that is not the bearer token.
     /// More than 64 alternatives of scopes in one requirement. Scopes for a scheme of type `http` in a document of
-    /// version 3.0, which does not allow them.
+    /// version 3.0, which does not allow them. A type that drops members of its JSON drops what they said.
     pub fn write<T: DeserializeOwned>(
         self,
         scheme: &str,

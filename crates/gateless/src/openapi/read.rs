@@ -1,5 +1,7 @@
 //! From the `security` of each operation to its declaration.
 
+use std::collections::BTreeSet;
+
 use gateless_core::{
     Access, ConfigError, Declaration, EmptyRequirement, Requirement, Route, Scope,
 };
@@ -14,24 +16,21 @@ pub(super) fn declarations(openapi: &OpenApi) -> Result<Vec<Declaration>, Config
         document,
         version,
         under,
+        tokens,
         elsewhere,
     } = openapi;
     let mut faults = ConfigError::collect();
     let prefix = document::prefix(under, &mut faults);
-    for name in elsewhere {
-        let problem = match document::scheme(document, name) {
-            Some(Scheme::Other) => continue,
-            Some(_) => "is the bearer token itself",
-            None => "is no security scheme of the document",
-        };
-        faults.add("checked_elsewhere", format!("{name:?} {problem}"));
-    }
+    check_names(openapi, &mut faults);
+    let mut used = BTreeSet::new();
     let mut found = Vec::new();
     for (path, mut item) in document::path_items(document, &mut faults) {
         for operation in document::operations(*version, &path, &mut item, &mut faults) {
             let reader = Reader {
                 document,
+                tokens,
                 elsewhere,
+                used: &mut used,
                 operation: operation.members,
                 problems: Vec::new(),
             };
@@ -51,10 +50,38 @@ pub(super) fn declarations(openapi: &OpenApi) -> Result<Vec<Declaration>, Config
             }
         }
     }
+    if tokens.is_empty() && used.len() > 1 {
+        let names = Vec::from_iter(used).join(", ");
+        let problem = format!(
+            "has several schemes that could be the bearer token: {names}; name those that are in `bearer_token`"
+        );
+        faults.add(SETTING, problem);
+    }
     if found.is_empty() && faults.faults().is_empty() {
         faults.add(SETTING, "has no operation under `paths`");
     }
     faults.into_result().map(|()| found)
+}
+
+fn check_names(openapi: &OpenApi, faults: &mut ConfigError) {
+    let (document, tokens) = (&openapi.document, &openapi.tokens);
+    for name in tokens {
+        let problem = match document::scheme(document, name) {
+            Some(Scheme::Bearer | Scheme::HttpBearer) => continue,
+            Some(Scheme::Other) => "is a security scheme without a bearer token",
+            None => "is no security scheme of the document",
+        };
+        faults.add("bearer_token", format!("{name:?} {problem}"));
+    }
+    for name in &openapi.elsewhere {
+        let problem = match document::scheme(document, name) {
+            Some(Scheme::Other) => continue,
+            Some(_) if !tokens.is_empty() && !tokens.contains(name) => continue,
+            Some(_) => "is the bearer token itself",
+            None => "is no security scheme of the document",
+        };
+        faults.add("checked_elsewhere", format!("{name:?} {problem}"));
+    }
 }
 
 /// What `security` says.
@@ -69,15 +96,24 @@ enum Security {
 
 struct Reader<'a> {
     document: &'a Value,
+    tokens: &'a [Box<str>],
     elsewhere: &'a [Box<str>],
+    /// The schemes that were taken for the bearer token.
+    used: &'a mut BTreeSet<String>,
     operation: &'a Map<String, Value>,
     problems: Vec<String>,
 }
 
+/// One alternative: what the token has to grant, and what something else checks.
+struct Alternative {
+    scopes: Vec<Scope>,
+    elsewhere: BTreeSet<String>,
+}
+
 impl Reader<'_> {
     fn access(mut self) -> Result<Access, Vec<String>> {
-        if self.operation.contains_key("$ref") {
-            self.note("is a reference; only a path item can be one");
+        if let Err(problem) = document::check_operation(self.operation) {
+            self.note(problem);
         }
         let reason = self.reason();
         let besides = self.besides();
@@ -149,12 +185,21 @@ impl Reader<'_> {
         }
         let is_anonymous = |one: &Value| one.as_object().is_some_and(Map::is_empty);
         let mut ways = Vec::new();
+        let mut elsewhere = None;
+        let mut is_uneven = false;
         for alternative in alternatives.iter().filter(|one| !is_anonymous(one)) {
-            if let Some(scopes) = self.alternative(alternative)
-                && !ways.contains(&scopes)
-            {
-                ways.push(scopes);
+            if let Some(alternative) = self.alternative(alternative) {
+                let first = elsewhere.get_or_insert_with(|| alternative.elsewhere.clone());
+                is_uneven |= *first != alternative.elsewhere;
+                if !ways.contains(&alternative.scopes) {
+                    ways.push(alternative.scopes);
+                }
             }
+        }
+        if is_uneven {
+            self.note(
+                "needs what is checked elsewhere in some of its alternatives only; it has to be in all of them",
+            );
         }
         if alternatives.iter().any(is_anonymous) {
             return Some(Security::Unless(
@@ -164,26 +209,31 @@ impl Reader<'_> {
         Some(Security::Scopes(ways))
     }
 
-    /// The scopes of one alternative, if it asks for the bearer token at all.
-    fn alternative(&mut self, alternative: &Value) -> Option<Vec<Scope>> {
+    /// One alternative, if it asks for the bearer token at all.
+    fn alternative(&mut self, alternative: &Value) -> Option<Alternative> {
         let Some(schemes) = alternative.as_object() else {
             return self.problem("has an alternative in its `security` that is no object");
         };
-        let mut scopes = Vec::new();
+        let (mut scopes, mut elsewhere) = (Vec::new(), BTreeSet::new());
         let mut has_token = false;
         let mut is_clear = true;
+        let tokens = self.tokens;
+        let is_token = |name: &str| tokens.is_empty() || tokens.iter().any(|one| **one == *name);
         for (name, given) in schemes {
             match document::scheme(self.document, name) {
-                Some(Scheme::Bearer | Scheme::HttpBearer) => {
+                Some(Scheme::Bearer | Scheme::HttpBearer) if is_token(name) => {
                     has_token = true;
+                    self.used.insert(name.clone());
                     for scope in self.scopes(name, given) {
                         if !scopes.contains(&scope) {
                             scopes.push(scope);
                         }
                     }
                 }
-                Some(Scheme::Other) if self.elsewhere.iter().any(|one| **one == **name) => {}
-                Some(Scheme::Other) => {
+                Some(_) if self.elsewhere.iter().any(|one| **one == **name) => {
+                    elsewhere.insert(name.clone());
+                }
+                Some(_) => {
                     is_clear = false;
                     self.note(format!(
                         "needs the security scheme {name:?}, which is not the bearer token; \
@@ -199,7 +249,7 @@ impl Reader<'_> {
             }
         }
         if has_token || !is_clear {
-            return has_token.then_some(scopes);
+            return has_token.then_some(Alternative { scopes, elsewhere });
         }
         let names: Vec<_> = schemes.keys().map(String::as_str).collect();
         let names = names.join(", ");

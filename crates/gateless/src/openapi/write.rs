@@ -18,12 +18,15 @@ pub(super) fn write<T: DeserializeOwned>(
         mut document,
         version,
         under,
-        elsewhere: _,
+        tokens: _,
+        elsewhere,
     } = openapi;
     let mut faults = ConfigError::collect();
     let prefix = document::prefix(&under, &mut faults);
     let token = Token {
         scheme,
+        elsewhere: &elsewhere,
+        above: document.get("security").cloned(),
         takes_scopes: match document::scheme(&document, scheme) {
             Some(Scheme::Bearer) => true,
             Some(Scheme::HttpBearer) => version > Version::V3_0,
@@ -89,10 +92,25 @@ pub(super) fn write<T: DeserializeOwned>(
 struct Token<'a> {
     scheme: &'a str,
     takes_scopes: bool,
+    elsewhere: &'a [Box<str>],
+    /// What the document says of all operations.
+    above: Option<Value>,
 }
 
 impl Token<'_> {
+    /// What something else checks for an operation, as it stands there.
+    fn besides(&self, operation: &Map<String, Value>) -> Map<String, Value> {
+        let security = operation.get("security").or(self.above.as_ref());
+        let alternatives = security.and_then(Value::as_array).into_iter().flatten();
+        let schemes = alternatives.filter_map(Value::as_object).flatten();
+        let besides = schemes.filter(|(name, _)| self.elsewhere.iter().any(|one| **one == ***name));
+        besides
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect()
+    }
+
     fn write(&self, access: &Access, operation: &mut Map<String, Value>) -> Result<(), String> {
+        document::check_operation(operation)?;
         operation.remove(OPEN);
         operation.remove(REQUIREMENT);
         let requirement = match access {
@@ -118,7 +136,12 @@ impl Token<'_> {
                 self.scheme
             ));
         }
-        let ways = ways.iter().map(|scopes| json!({ self.scheme: scopes }));
+        let besides = self.besides(operation);
+        let ways = ways.iter().map(|scopes| {
+            let mut way = besides.clone();
+            way.insert(self.scheme.to_owned(), json!(scopes));
+            Value::Object(way)
+        });
         operation.insert("security".into(), ways.collect());
         if !requirement.is_scopes_only() {
             operation.insert(REQUIREMENT.into(), json!(requirement));

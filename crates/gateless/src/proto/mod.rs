@@ -51,6 +51,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! Of the services in it every method counts: leave imported files out, which is what compilers do unless they are told
+//! otherwise. In a build script, depend on gateless with `default-features = false, features = ["proto"]`.
+//!
 //! It has to be the bytes as the compiler wrote them: types such as `prost_types::FileDescriptorSet` know no options of
 //! others, and lose them.
 

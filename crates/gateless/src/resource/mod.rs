@@ -3,11 +3,12 @@
 //! A client that has no token yet finds the address of this document in the challenge that it gets, reads it, signs in
 //! at one of the authorization servers and comes back. MCP clients do so, and MCP servers must offer it.
 //!
-#![cfg_attr(feature = "bearer", doc = "```")]
-#![cfg_attr(not(feature = "bearer"), doc = "```ignore")]
+#![cfg_attr(all(feature = "bearer", feature = "scope"), doc = "```")]
+#![cfg_attr(not(all(feature = "bearer", feature = "scope")), doc = "```ignore")]
 //! use axum::Router;
 //! use gateless::bearer::{BearerAuth, Keys, TokenPolicy};
 //! use gateless::resource::ResourceMetadata;
+//! use gateless::scope::ScopeGuard;
 //! use gateless::{Renderer, scopes};
 //! # use axum::routing::post;
 //! # use gateless_testkit::TestIssuer;
@@ -24,14 +25,16 @@
 //! # let issuer = TestIssuer::new();
 //! # let policy = TokenPolicy::new("https://idp.example.com", metadata.resource());
 //! # let keys = Keys::fixed(policy.read_keys(issuer.jwks().to_string().as_bytes())?);
-//! // Tokens have to be made for this resource, and every challenge says where to read about it.
+//! // Tokens have to be made for this resource, and every challenge of every stage says where to read about it.
 //! let policy = TokenPolicy::new("https://idp.example.com", metadata.resource());
 //! let renderer = Renderer::builder().resource_metadata(metadata.url()).build()?;
-//! let auth = BearerAuth::builder(policy, keys).renderer(renderer).build()?;
+//! let auth = BearerAuth::builder(policy, keys).renderer(renderer.clone()).build()?;
+//! let guard = ScopeGuard::all(scopes!["mcp:tools"]).renderer(renderer);
 //!
 //! # let mcp = post(|| async {});
 //! let app: Router = Router::new()
 //!     .route("/mcp", mcp)
+//!     .layer(guard)
 //!     .layer(auth)
 //!     .route_service(metadata.path(), metadata.service()); // after the layer: open to everybody
 //! # let request = axum::extract::Request::get(metadata.path()).body(axum::body::Body::empty())?;
@@ -42,6 +45,9 @@
 //!
 //! All of it comes from the configuration. A document that repeats the `Host` of a request would let a client be told
 //! that somebody else's resource, or authorization server, is the right one.
+//!
+//! A client in a browser reads the document, but the challenge that leads there only where the CORS layer of the service
+//! exposes the field `WWW-Authenticate`.
 //!
 //! [RFC 9728]: https://www.rfc-editor.org/rfc/rfc9728
 

@@ -44,7 +44,7 @@
 //! # Ok::<(), gateless::ConfigError>(())
 //! ```
 //!
-//! The chapter [`routes`](crate::manual::routes) compares them.
+//! The chapter `routes` of the manual compares them.
 //!
 //! [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750#section-3.1
 //! [RFC 9470 §3]: https://www.rfc-editor.org/rfc/rfc9470#section-3
@@ -114,6 +114,9 @@ impl ScopeGuard {
     }
 
     /// Asks for what `table` says of the route that matched the request, and refuses a request without one.
+    ///
+    /// The challenges are then those of this guard: where they have settings, give it the [`renderer`](Self::renderer) that the
+    /// authentication has.
     ///
     /// Mount it where the route is known: with `Router::layer` of axum, behind the authentication, or with
     /// `Server::layer` of tonic. Where open routes are in the table, the authentication has to be optional

@@ -236,7 +236,11 @@ fn a_path_item_behind_references_is_read_with_what_stands_beside_them() {
 
 #[rstest]
 #[case::beside_the_token(json!([{"oauth": ["a"], "key": [], "tls": []}]), Ok("a"))]
-#[case::beside_one_of_two(json!([{"oauth": ["a"], "tls": []}, {"oauth": ["b"]}]), Ok("any(a, b)"))]
+#[case::beside_both(json!([{"oauth": ["a"], "tls": []}, {"oauth": ["b"], "tls": []}]), Ok("any(a, b)"))]
+#[case::beside_one_of_two(
+    json!([{"oauth": ["a"], "tls": []}, {"oauth": ["b"]}]),
+    Err("needs what is checked elsewhere in some of its alternatives only")
+)]
 #[case::scopes_of_others(json!([{"oauth": ["a"], "tls": ["b"]}]), Ok("a"))]
 #[case::alone(json!([{"key": []}]), Err("lets callers through without a bearer token, by key alone"))]
 #[case::alone_in_one(
@@ -264,6 +268,73 @@ fn what_is_checked_elsewhere_stands_beside_the_token_never_for_it(
             );
         }
     }
+}
+
+#[test]
+fn tj_07_a_token_under_another_name_is_not_taken_for_ours() {
+    let document = get(json!({"security": [{"oauth": ["admin"]}, {"token": []}]}));
+    let read = || OpenApi::of(&document).unwrap();
+    let found = faults(read().declarations());
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].contains("could be the bearer token: oauth, token;"),
+        "{found:?}"
+    );
+    let found = faults(read().bearer_token("oauth").declarations());
+    assert!(
+        found[0].contains("needs the security scheme \"token\""),
+        "{found:?}"
+    );
+    let both = read()
+        .bearer_token("oauth")
+        .bearer_token("token")
+        .declarations();
+    assert_eq!(
+        lines(&both.unwrap()),
+        ["GET /orders = any(admin, any valid token)"]
+    );
+
+    let beside = get(json!({"security": [{"oauth": ["admin"], "token": []}]}));
+    let read = || OpenApi::of(&beside).unwrap().bearer_token("oauth");
+    let beside = read().checked_elsewhere("token").declarations();
+    assert_eq!(lines(&beside.unwrap()), ["GET /orders = admin"]);
+    for (name, says) in [
+        ("none", "bearer_token \"none\" is no security scheme"),
+        ("key", "bearer_token \"key\" is a security scheme without"),
+    ] {
+        let found = faults(read().bearer_token(name).declarations());
+        assert!(
+            found.iter().any(|fault| fault.starts_with(says)),
+            "{found:?}"
+        );
+    }
+}
+
+#[rstest]
+#[case::at_the_root("", "the document has a member \"x-gateless-requirement\"")]
+#[case::among_paths("/paths", "`paths` has a member")]
+#[case::at_a_path("/paths/~1orders", "path /orders has a member")]
+fn a_restriction_where_nobody_reads_it_is_a_fault(#[case] place: &str, #[case] says: &str) {
+    let mut document = get(json!({"security": [{"oauth": ["a"]}]}));
+    let place = document.pointer_mut(place).unwrap();
+    place["x-gateless-requirement"] = json!({"max_age": 60});
+    let found = faults(declarations(&document));
+    assert!(found[0].contains(says), "{found:?}");
+}
+
+#[rstest]
+#[case("x-gateless-requirements")]
+#[case("x-gateless-max-age")]
+#[case("X-Gateless-Open")]
+fn a_misspelt_restriction_is_a_fault(#[case] name: &str) {
+    let found = faults(declarations(&get(
+        json!({"security": [{"oauth": ["a"]}], name: "why"}),
+    )));
+    assert_eq!(found.len(), 1);
+    assert!(
+        found[0].contains("which says nothing to gateless"),
+        "{found:?}"
+    );
 }
 
 #[rstest]

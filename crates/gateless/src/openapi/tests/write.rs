@@ -21,6 +21,26 @@ fn declared(method: &str, path: &str, access: impl Into<Access>) -> Declaration 
     )
 }
 
+#[test]
+fn what_is_checked_elsewhere_stays_in_each_alternative() {
+    let old = json!({"security": [{"oauth": ["x"], "tls": []}]});
+    let document = OpenApi::of(&get(old)).unwrap().checked_elsewhere("tls");
+    let access = Requirement::any(scopes!["a", "b"]);
+    let written: Result<Value, _> = document.write("oauth", &[declared("GET", "/orders", access)]);
+    let ways = json!([{"oauth": ["a"], "tls": []}, {"oauth": ["b"], "tls": []}]);
+    assert_eq!(
+        written.unwrap()["paths"]["/orders"]["get"]["security"],
+        ways
+    );
+}
+
+#[test]
+fn an_operation_that_is_a_reference_is_not_written_to() {
+    let document = get(json!({"$ref": "#/paths/~1other/get"}));
+    let error = written(&document, "oauth", scope!("a")).unwrap_err();
+    assert!(error.contains("GET /orders is a reference"), "{error}");
+}
+
 /// What is written at the one operation of a document, declared like this.
 fn written(document: &Value, scheme: &str, access: impl Into<Access>) -> Result<Value, String> {
     let declaration = declared("GET", "/orders", access);

@@ -53,8 +53,8 @@ const MOST_LOGGED: usize = 100;
 /// assert_eq!(table.describe().to_string(), "\
 /// GET  /healthz              open: asked by the platform
 /// POST /orders               orders:write
-/// GET  /orders/{id}          orders:read
-/// gRPC orders.v1.Orders/Get  orders:read
+/// GET  /orders/{id}          orders:read (implied by orders:write)
+/// gRPC orders.v1.Orders/Get  orders:read (implied by orders:write)
 /// everything else            denied
 /// ");
 /// # Ok::<(), gateless::ConfigError>(())

@@ -45,7 +45,6 @@ fn check_segment(segment: &str, is_last: bool) -> Result<(), &'static str> {
     if segment.starts_with('*') {
         return Err("names a wildcard without braces; write {*name}");
     }
-    let mut names = 0;
     let plain = segment.replace("{{", "").replace("}}", "");
     let mut rest = &*plain;
     while let Some((before, after)) = rest.split_once('{') {
@@ -62,14 +61,13 @@ fn check_segment(segment: &str, is_last: bool) -> Result<(), &'static str> {
         if before.contains('}') {
             return Err("closes a brace that is not open");
         }
-        names += 1;
+        if !after.is_empty() {
+            return Err("has text behind a parameter, up to the next slash");
+        }
         rest = after;
     }
     if rest.contains('}') {
         return Err("closes a brace that is not open");
-    }
-    if names > 1 {
-        return Err("has two parameters in one segment");
     }
     Ok(())
 }

@@ -144,7 +144,9 @@ fn faults(builder: ScopeTableBuilder) -> Vec<String> {
 #[case("/orders/{*}", "without a proper name")]
 #[case("/{*rest}/orders", "not its last segment")]
 #[case("/a{*rest}", "not its last segment")]
-#[case("/orders/{a}-{b}", "two parameters in one segment")]
+#[case("/orders/{a}-{b}", "text behind a parameter")]
+#[case("/orders/{id}:cancel", "text behind a parameter")]
+#[case("/orders/{id}.json", "text behind a parameter")]
 fn a_path_that_no_router_has_is_refused(#[case] path: &str, #[case] says: &str) {
     let faults = faults(ScopeTable::builder().get(path, scope!("a")));
     assert!(
