@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, RawQuery, State};
 use axum::handler::Handler as _;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use bytes::Bytes;
 use gateless::scope::{Granted, Require as _, ScopeGuard};
 use gateless::{PrincipalKind, Renderer, Requirement, acr, need, scope, scopes};
@@ -15,6 +15,7 @@ use http::{HeaderMap, Method, Request};
 use rstest::rstest;
 
 use super::{asks, optional, over_sockets, status_of};
+use crate::logs;
 use crate::sockets::serve;
 use crate::support::{Answer, Protocol, Refusal, auth, bearer, issuer, send_to};
 
@@ -288,4 +289,57 @@ async fn a_guard_with_settings_can_stand_with_a_route() {
             200
         );
     }
+}
+
+#[tokio::test]
+async fn tj_16_a_requirement_of_a_path_covers_whatever_answers_for_it() {
+    let read = || scope!("orders:read");
+    let app = Router::new()
+        .route("/any", any(list).require(read()))
+        .route("/any-and-get", any(list).get(list).require(read()))
+        .route("/fallback", get(list).fallback(list).require(read()))
+        .route("/get", get(list).require(read()))
+        .merge(Router::new().route("/router", get(list)).require(read()))
+        .layer(auth());
+    let methods = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::DELETE,
+        Method::TRACE,
+    ];
+    for path in ["/any", "/any-and-get", "/fallback", "/get", "/router"] {
+        for method in methods.clone() {
+            let status = status_of(&app, method.clone(), path, Some("profile")).await;
+            assert_eq!(status, 403, "{method} {path}");
+            let is_there = matches!(method, Method::GET | Method::HEAD)
+                || !["/get", "/router"].contains(&path);
+            let expected = if is_there { 200 } else { 405 };
+            let status = status_of(&app, method.clone(), path, Some("orders:read")).await;
+            assert_eq!(status, expected, "{method} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_of_an_extractor_is_noted_like_that_of_a_guard() {
+    need! {
+        Read: scope!("orders:read");
+    }
+    logs::capture();
+    let app = Router::new()
+        .route("/granted", get(async |_: Granted<Read>| "in"))
+        .route("/guarded", get(list.require(scope!("orders:read"))))
+        .layer(auth());
+    let noted = async |path: &str| {
+        let answer = asks(&app, Method::GET, path, Some("profile")).await;
+        assert_eq!(answer.status, 403);
+        let logs = answer.logs;
+        let line = logs.lines().find(|line| line.contains("request refused"));
+        line.expect(&logs)
+            .split("request refused")
+            .nth(1)
+            .map(str::to_owned)
+    };
+    assert_eq!(noted("/granted").await, noted("/guarded").await);
 }
