@@ -135,8 +135,8 @@ impl Declaration {
     }
 }
 
-/// As `{"method": "GET", "path": "/orders", "requires": …}` or `{"grpc": "orders.v1.Orders/List", "open": "…"}`; where scopes are implied by
-/// others, with `"implied_by": {"orders:read": ["orders:write"]}`.
+/// As `{"method": "GET", "path": "/orders", "requires": …}` or `{"grpc": "orders.v1.Orders/List", "open": "…"}`; where
+/// scopes are implied by others, with `"implied_by": {"orders:read": ["orders:write"]}`.
 impl Serialize for Declaration {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;

@@ -5,9 +5,11 @@
 //!
 //! | | reads | can be listed | a route that was forgotten |
 //! |---|---|---|---|
-//! | with the route: [`Require`], [`ScopeGuard`](crate::scope::ScopeGuard) | best | no | needs a token, and no scope |
-//! | in the handler: [`Granted`] | as a proof | no | needs a token, and no scope |
+//! | with the route: `Require`, [`ScopeGuard`](crate::scope::ScopeGuard) | best | no | needs a token, and no scope |
+//! | in the handler: `Granted` | as a proof | no | needs a token, and no scope |
 //! | in a table: [`ScopeTable`](crate::scope::ScopeTable) | apart from the code | yes | is denied |
+//!
+//! `Require` and `Granted` are in [`scope`](mod@crate::scope), with the feature `axum`.
 //!
 //! ## With the route
 //!
@@ -130,13 +132,6 @@
 //!
 //! [`ScopeTable::describe`](crate::scope::ScopeTable::describe) prints every row, as text or JSON. `RouteCheck` in
 //! `gateless-testkit` asks a service for every row, without a token, with one that lacks something, and with the right one.
-//! It calls the router of axum in the same process: `RouteCheck::new(token).run::<Body, _, _>(table.declarations(), app)`. [`ScopeTable::scopes`](crate::scope::ScopeTable::scopes) is what belongs into `scopes_supported` of the
-//! protected resource metadata (RFC 9728), which the feature `resource_metadata` serves.
-#![cfg_attr(
-    feature = "axum",
-    doc = "\n[`Require`]: crate::scope::Require\n[`Granted`]: crate::scope::Granted"
-)]
-#![cfg_attr(
-    not(feature = "axum"),
-    doc = "\n[`Require`]: https://docs.rs/gateless/latest/gateless/scope/trait.Require.html\n[`Granted`]: https://docs.rs/gateless/latest/gateless/scope/struct.Granted.html"
-)]
+//! It calls the router of axum in the same process: `RouteCheck::new(token).run::<Body, _, _>(table.declarations(), app)`.
+//! [`ScopeTable::scopes`](crate::scope::ScopeTable::scopes) is what belongs into `scopes_supported` of the protected resource
+//! metadata (RFC 9728), which the feature `resource_metadata` serves.

@@ -47,8 +47,7 @@ pub trait Require<Via>: Sized {
     /// What it becomes.
     type Required;
 
-    /// Puts `guard` in front: a scope, several, a [`Requirement`](crate::Requirement), or a [`ScopeGuard`] with settings of its
-    /// own.
+    /// Puts `guard` in front: a scope, several, a [`Requirement`], or a [`ScopeGuard`] with settings of its own.
     ///
     /// # Panics
     ///
@@ -133,6 +132,7 @@ pub trait Need: Send + Sync + 'static {
 macro_rules! need {
     ($($(#[$attribute:meta])* $visibility:vis $name:ident: $requirement:expr;)+) => {$(
         $(#[$attribute])*
+        #[derive(Clone, Copy, Debug)]
         $visibility struct $name;
 
         impl $crate::scope::Need for $name {
@@ -147,8 +147,8 @@ macro_rules! need {
 
 /// The caller, who meets the requirement `N`: proof in a handler's signature.
 ///
-/// An extractor that refuses like a [`ScopeGuard`] without settings. It runs when the handler is about to, after other arguments before
-/// it; a guard in front of the route refuses earlier. See [`need!`](crate::need!).
+/// An extractor that refuses like a [`ScopeGuard`] without settings. It runs when the handler is about to, after the
+/// arguments before it; a guard in front of the route refuses earlier. See [`need!`](crate::need!).
 pub struct Granted<N> {
     principal: Principal,
     need: PhantomData<fn() -> N>,

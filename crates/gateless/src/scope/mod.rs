@@ -25,7 +25,7 @@
 //! ```
 //!
 //! on a `MethodRouter`, with `route_layer` on a router, or around one service. It does not look at the path, so path
-//! tricks cannot get around it. With axum, [`Require`] reads better: `get(list).require(scope!("orders:read"))`.
+//! tricks cannot get around it. With axum, `Require` reads better: `get(list).require(scope!("orders:read"))`.
 //!
 //! Or all of them in one [`ScopeTable`], which can be listed and published, and denies what it does not list:
 //!
@@ -48,10 +48,6 @@
 //!
 //! [RFC 6750 §3.1]: https://www.rfc-editor.org/rfc/rfc6750#section-3.1
 //! [RFC 9470 §3]: https://www.rfc-editor.org/rfc/rfc9470#section-3
-#![cfg_attr(
-    not(feature = "axum"),
-    doc = "\n[`Require`]: https://docs.rs/gateless/latest/gateless/scope/trait.Require.html"
-)]
 
 #[cfg(feature = "axum")]
 mod axum;
