@@ -45,7 +45,7 @@ impl Kind {
         match self {
             Self::Http => (
                 format!("/tenants/{{tenant}}/collection-{index}/{{id}}"),
-                format!("/tenants/acme/collection-{index}/4711"),
+                format!("/tenants/1/collection-{index}/4711"),
             ),
             Self::Grpc => (
                 format!("/shop.v1.Service{}/{{*rest}}", index / 10),

@@ -63,7 +63,7 @@ const LEEWAY: Duration = Duration::from_secs(30);
 /// ```
 ///
 /// As JSON a scope is a string, and the rest are objects with one member: `{"all": […]}`, `{"any": […]}`,
-/// `{"acr": ["phr"]}`, `{"max_age": 300}`, `{"kind": "client"}`, `{"claim": ["tenant"], "is": "acme"}`,
+/// `{"acr": ["phr"]}`, `{"max_age": 300}`, `{"kind": "client"}`, `{"claim": ["tenant"], "is": "tenant-1"}`,
 /// `{"authenticated": true}`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Requirement(Node);
@@ -182,7 +182,7 @@ impl Requirement {
     /// ```
     /// use gateless_core::Requirement;
     ///
-    /// let tenant = Requirement::claim("tenant", "acme");
+    /// let tenant = Requirement::claim("tenant", "tenant-1");
     /// let role = Requirement::claim(["realm_access", "roles"], "orders-admin");
     /// let verified = Requirement::claim("email_verified", true);
     /// assert_eq!(role.to_string(), r#"claim(realm_access/roles, "orders-admin")"#);
