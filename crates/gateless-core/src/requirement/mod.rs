@@ -1,5 +1,6 @@
 //! What a route needs, as a value that can be listed, printed and tested.
 
+mod check;
 mod claim;
 mod hierarchy;
 mod json;
@@ -10,18 +11,15 @@ mod tests;
 use std::fmt;
 use std::time::Duration;
 
+use self::check::Ask;
 pub use self::claim::{ClaimPath, ClaimValue};
 pub use self::hierarchy::ScopeHierarchy;
-use self::shortfall::Way;
 pub use self::shortfall::{Shortfall, StepUp};
 use crate::acr::Acr;
 use crate::principal::{Principal, PrincipalKind};
 use crate::rejection::Rejection;
-use crate::scope::{Scope, ScopeSet};
+use crate::scope::Scope;
 use crate::time::Timestamp;
-
-/// How far in the future an `auth_time` may lie: the clock of the issuer may be ahead.
-const LEEWAY: Duration = Duration::from_secs(30);
 
 /// What a caller must have: a scope, a property, all of several requirements, or any one of them, nested as needed.
 ///
@@ -236,11 +234,7 @@ impl Requirement {
     ///
     /// Of a requirement with more than 64 ways to meet it, the cheapest are looked at.
     pub fn check(&self, caller: &Principal, now: Timestamp) -> Result<(), Rejection> {
-        let ask = Ask { caller, now };
-        if ask.is_met(self) {
-            return Ok(());
-        }
-        Err(shortfall::refusal(ask.ways(vec![Way::default()], self)))
+        Ask { caller, now }.check(self)
     }
 
     /// Every scope that is named, each once, in the order of first mention.
@@ -313,78 +307,6 @@ impl Requirement {
             _ => false,
         }
     }
-}
-
-/// One caller, at one moment.
-#[derive(Clone, Copy)]
-struct Ask<'a> {
-    caller: &'a Principal,
-    now: Timestamp,
-}
-
-impl Ask<'_> {
-    fn is_met(self, requirement: &Requirement) -> bool {
-        match &requirement.0 {
-            Node::Authenticated => true,
-            Node::Scope { scope, implied_by } => {
-                granted(self.caller.scopes(), scope, implied_by).is_some()
-            }
-            Node::Acr(one_of) => {
-                let acr = self.caller.authentication_context();
-                acr.is_some_and(|acr| one_of.iter().any(|one| one.as_str() == acr))
-            }
-            Node::MaxAge(secs) => self.caller.authenticated_at().is_some_and(|at| {
-                at <= self.now.saturating_add(LEEWAY)
-                    && self.now.since(at) <= Duration::from_secs(*secs)
-            }),
-            Node::Kind(kind) => self.caller.kind() == *kind,
-            Node::Claim(path, value) => claim::holds(self.caller.claims_json(), path, value),
-            Node::All(items) => items.iter().all(|item| self.is_met(item)),
-            Node::Any(items) => items.iter().any(|item| self.is_met(item)),
-        }
-    }
-
-    /// The ways so far, each with what this needs as well.
-    fn ways(self, mut ways: Vec<Way>, requirement: &Requirement) -> Vec<Way> {
-        let mut each = |change: &dyn Fn(&mut Way)| ways.iter_mut().for_each(change);
-        match &requirement.0 {
-            Node::Authenticated => {}
-            Node::Scope { scope, implied_by } => {
-                // What is there already is asked for again, so that the new token has no less.
-                let granted = granted(self.caller.scopes(), scope, implied_by);
-                each(&|way| way.scope(granted.unwrap_or(scope), granted.is_some()));
-            }
-            Node::Acr(one_of) => {
-                let is_met = self.is_met(requirement);
-                each(&|way| way.acr(one_of, is_met));
-            }
-            Node::MaxAge(secs) => {
-                let is_met = self.is_met(requirement);
-                each(&|way| way.max_age(*secs, is_met));
-            }
-            Node::Kind(_) | Node::Claim(..) => {
-                let is_met = self.is_met(requirement);
-                each(&|way| way.property(is_met));
-            }
-            Node::All(items) => return items.iter().fold(ways, |ways, item| self.ways(ways, item)),
-            Node::Any(items) => {
-                let mut found = Vec::with_capacity(items.len() * ways.len());
-                for item in items {
-                    found.append(&mut self.ways(ways.clone(), item));
-                }
-                return shortfall::bounded(found);
-            }
-        }
-        ways
-    }
-}
-
-/// The scope that grants `scope`: itself, or one that implies it.
-fn granted<'a>(granted: &ScopeSet, scope: &'a Scope, implied_by: &'a [Scope]) -> Option<&'a Scope> {
-    if granted.contains(scope) {
-        return Some(scope);
-    }
-    implied_by.iter().find(|scope| granted.contains(scope))
 }
 
 /// Each once, unless there are too many.

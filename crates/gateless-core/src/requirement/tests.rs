@@ -3,6 +3,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::principal::PrincipalParts;
+use crate::scope::ScopeSet;
 use crate::{acr, scope, scopes};
 
 const NOW: Timestamp = Timestamp::from_secs(1_750_000_000);
