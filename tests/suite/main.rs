@@ -16,6 +16,7 @@ mod known_tokens;
 mod logs;
 mod observing;
 mod presentation;
+mod refusal;
 mod reload;
 mod served;
 mod settings;

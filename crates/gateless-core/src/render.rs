@@ -167,18 +167,13 @@ impl Renderer {
                 attribute("max_age", &secs);
             }
         }
-        match (
-            rejection,
-            settings.and_then(|settings| settings.scope.as_ref()),
-        ) {
-            (Rejection::CredentialsMissing | Rejection::TokenInvalid(_), Some(scope)) => {
-                attribute("scope", scope);
-            }
-            _ => {
-                if let Some(shortfall) = rejection.shortfall() {
-                    attribute("scope", &joined(shortfall.needed(), Scope::as_str));
-                }
-            }
+        let at_sign_in = settings.and_then(|settings| settings.scope.as_ref());
+        if let Some(shortfall) = rejection.shortfall() {
+            attribute("scope", &joined(shortfall.needed(), Scope::as_str));
+        } else if let Rejection::CredentialsMissing | Rejection::TokenInvalid(_) = rejection
+            && let Some(scope) = at_sign_in
+        {
+            attribute("scope", scope);
         }
         if let Some(url) = settings.and_then(|settings| settings.resource_metadata.as_ref()) {
             attribute("resource_metadata", url);

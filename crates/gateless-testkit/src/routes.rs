@@ -16,6 +16,9 @@ use self::grant::Grant;
 use self::judge::Answer;
 use crate::token::TokenBuilder;
 
+/// A path that no declaration has.
+const NOWHERE: &str = "/no-route-is-declared/for-this-path";
+
 /// Goes through a list of declared routes, and asks a service for each of them: without a token, with one that lacks
 /// something, and with one that has all that is needed.
 ///
@@ -45,9 +48,9 @@ use crate::token::TokenBuilder;
 /// - without a token: `401`, or through to the handler where the route is open;
 /// - with a token that lacks one thing, each in turn: refused with the very rejection that
 ///   [`Requirement::check`] gives, its status, its challenge, and the missing scopes in it, no more and no less;
-/// - with everything that is required: not refused by a layer. What the handler makes of it is its own affair, so bodies are
-///   empty and `400` or `404` from a handler will do, but not a `404` without a `content-type`, a `405` or `UNIMPLEMENTED`: there is no such
-///   route then;
+/// - with everything that is required: not refused by a layer. What the handler makes of it is its own affair, so bodies
+///   are empty and `400` or `404` from a handler will do; but not a `404` without a `content-type`, a `405` or
+///   `UNIMPLEMENTED`: there is no such route then;
 /// - `HEAD` is like `GET`; methods that are not declared, and a path that is not, reach no handler, with a token for every
 ///   scope that is declared anywhere.
 ///
@@ -193,7 +196,6 @@ impl<F: AsyncFn(Request<Bytes>) -> Result<Answer, String>> Walk<'_, F> {
         let requirements = declarations.iter().filter_map(|it| it.access.requirement());
         let everything = Grant::for_all(requirements);
         let token = everything.token(&self.check.token).mint();
-        const NOWHERE: &str = "/no-route-is-declared/for-this-path";
         let mut paths: Vec<&str> = vec![NOWHERE];
         let mut declared = Vec::new();
         let mut services = Vec::new();

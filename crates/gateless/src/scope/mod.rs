@@ -8,7 +8,8 @@
 //! | `401` | nobody is signed in, behind optional authentication |
 //! | `500` | no authentication layer runs before: the deployment's fault, not the caller's |
 //!
-//! gRPC callers get `PERMISSION_DENIED`, `UNAUTHENTICATED` or `INTERNAL`.
+//! gRPC callers get `PERMISSION_DENIED`, `UNAUTHENTICATED` or `INTERNAL`. A [`ScopeTable`] has further answers, for routes
+//! that nobody declared or that are not there.
 //!
 //! There are two ways to say what a route asks for. With the route:
 //!
@@ -111,8 +112,8 @@ impl ScopeGuard {
 
     /// Asks for what `table` says of the route that matched the request, and refuses a request without one.
     ///
-    /// The challenges are then those of this guard: where they have settings, give it the [`renderer`](Self::renderer) that the
-    /// authentication has.
+    /// The challenges are then those of this guard: where they have settings, give it the [`renderer`](Self::renderer)
+    /// that the authentication has.
     ///
     /// Mount it where the route is known: with `Router::layer` of axum, behind the authentication, or with
     /// `Server::layer` of tonic. Where open routes are in the table, the authentication has to be optional

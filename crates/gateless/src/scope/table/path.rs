@@ -3,7 +3,6 @@
 use std::hash::{Hash, Hasher};
 
 /// The path of a route, as axum writes it: `/orders/{id}`, `/files/{*rest}`; `{{` and `}}` stand for braces.
-#[derive(Clone, Debug)]
 pub(super) struct Pattern(Box<str>);
 
 impl Pattern {
@@ -32,6 +31,10 @@ impl Pattern {
     /// Whether `route` has the same structure.
     pub(super) fn is(&self, route: &str) -> bool {
         *self.0 == *route || Pieces(&self.0).eq(Pieces(route))
+    }
+
+    pub(super) fn hashed(&self) -> Hashed<'_> {
+        Hashed(&self.0)
     }
 }
 
@@ -84,14 +87,7 @@ impl Hash for Hashed<'_> {
     }
 }
 
-impl Pattern {
-    pub(super) fn hashed(&self) -> Hashed<'_> {
-        Hashed(&self.0)
-    }
-}
-
 /// The texts of a path, with `{}` for each parameter and `{*}` for a wildcard.
-#[derive(Clone)]
 struct Pieces<'a>(&'a str);
 
 impl<'a> Iterator for Pieces<'a> {
