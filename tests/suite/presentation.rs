@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use axum::Router;
 use axum::body::Body;
 use axum::routing::{get, post};
-use gateless::bearer::{BearerAuth, CsrfDefence};
+use gateless::bearer::{BearerAuth, Credentials, CsrfDefence};
 use gateless::scope::ScopeGuard;
 use gateless::strip::StripIdentityHeaders;
 use gateless::{Anonymous, PresentationFault, Principal, TokenFault, scopes};
@@ -16,7 +16,7 @@ use tower_http::cors::CorsLayer;
 
 use crate::sockets::{Http2, exchange, serve, status};
 use crate::support::{
-    Protocol, Refusal, auth, auth_with, bearer, issuer, passes, policy, refuses, send,
+    Protocol, Refusal, auth, auth_with, bearer, issuer, passes, policy, reading, refuses, send,
 };
 
 fn good() -> String {
@@ -175,15 +175,13 @@ async fn ta_06_a_token_in_a_form() {
 
 #[tokio::test]
 async fn ta_07_a_token_in_two_places() {
-    let everywhere = auth_with(policy())
-        .danger_query_parameter("access_token")
-        .cookie(
-            "session",
-            CsrfDefence::CustomHeader(HeaderName::from_static("x-csrf")),
-        )
-        .header(HeaderName::from_static("x-api-token"))
-        .build()
-        .unwrap();
+    let defence = CsrfDefence::CustomHeader(HeaderName::from_static("x-csrf"));
+    let everywhere = reading(
+        Credentials::new()
+            .danger_query_parameter("access_token")
+            .cookie("session", defence)
+            .header(HeaderName::from_static("x-api-token")),
+    );
     let token = good();
     let refusal = Refusal::req(PresentationFault::SeveralSources);
     let places: [fn(http::request::Builder, &str) -> http::request::Builder; 4] = [
@@ -256,14 +254,14 @@ async fn ta_15_the_length_is_checked_before_anything_is_decoded(
 #[tokio::test]
 async fn ta_15_a_good_token_that_is_too_long_is_refused() {
     let token = good();
-    let strict = auth_with(policy()).max_token_len(token.len() - 1).build();
+    let strict = reading(Credentials::new().max_token_len(token.len() - 1));
     let refusal = Refusal::req(PresentationFault::TooLong);
-    refuses(&strict.unwrap(), &refusal, &token, |request| {
+    refuses(&strict, &refusal, &token, |request| {
         request.header("authorization", bearer(&token))
     })
     .await;
-    let exact = auth_with(policy()).max_token_len(token.len()).build();
-    passes(&exact.unwrap(), &token, |request| {
+    let exact = reading(Credentials::new().max_token_len(token.len()));
+    passes(&exact, &token, |request| {
         request.header("authorization", bearer(&token))
     })
     .await;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use gateless::bearer::{
-    Algorithm, BearerAuth, CsrfDefence, HmacSecret, Key, KeySet, Keys, TlsEvidence, TokenPolicy,
+    Algorithm, BearerAuth, Credentials, CsrfDefence, HmacSecret, Key, KeySet, Keys, TlsEvidence,
+    TokenPolicy,
 };
 use gateless::{ConfigError, ConfigFault, OnOutage};
 use http::HeaderName;
@@ -15,6 +16,10 @@ use crate::support::{AUDIENCE, ISSUER, auth_with, issuer, policy};
 fn settings<T: std::fmt::Debug>(built: Result<T, ConfigError>) -> Vec<&'static str> {
     let error = built.unwrap_err();
     error.faults().iter().map(ConfigFault::setting).collect()
+}
+
+fn try_reading(credentials: Credentials) -> Result<BearerAuth, ConfigError> {
+    auth_with(policy()).credentials(credentials).build()
 }
 
 fn discovery() -> Keys {
@@ -41,11 +46,14 @@ fn every_setting_that_is_wrong_is_named_at_once() {
                 TokenPolicy::new("https://other.example.com", " "),
                 Keys::file("/nowhere"),
             )
-            .max_token_len(0)
-            .cookie("", CsrfDefence::Origins(Vec::new()))
-            .header(AUTHORIZATION)
-            .danger_query_parameter("")
-            .require_tls(TlsEvidence::ForwardedProto { trusted_hops: 0 })
+            .credentials(
+                Credentials::new()
+                    .max_token_len(0)
+                    .cookie("", CsrfDefence::Origins(Vec::new()))
+                    .header(AUTHORIZATION)
+                    .danger_query_parameter("")
+                    .require_tls(TlsEvidence::ForwardedProto { trusted_hops: 0 }),
+            )
     };
     let expected = [
         "max_token_len",
@@ -97,14 +105,14 @@ fn an_issuer_that_is_wrong_and_configured_twice_is_reported_as_twice() {
 }
 
 #[rstest]
-#[case::ta_08_no_origin(|| auth_with(policy()).cookie("s", CsrfDefence::Origins(Vec::new())).build(), "cookie")]
-#[case::ta_08_a_wildcard(|| auth_with(policy()).cookie("s", CsrfDefence::Origins(vec!["*".into()])).build(), "cookie")]
-#[case::ta_08_a_wildcard_host(|| auth_with(policy()).cookie("s", CsrfDefence::Origins(vec!["https://*.example.com".into()])).build(), "cookie")]
-#[case::ta_08_a_path(|| auth_with(policy()).cookie("s", CsrfDefence::Origins(vec!["https://app.example.com/".into()])).build(), "cookie")]
-#[case::ta_08_null(|| auth_with(policy()).cookie("s", CsrfDefence::Origins(vec!["null".into()])).build(), "cookie")]
-#[case::ta_15_no_length(|| auth_with(policy()).max_token_len(0).build(), "max_token_len")]
-#[case::the_cookie_field(|| auth_with(policy()).header(COOKIE).build(), "header")]
-#[case::ta_26_no_proxy(|| auth_with(policy()).require_tls(TlsEvidence::ForwardedProto { trusted_hops: 0 }).build(), "require_tls")]
+#[case::ta_08_no_origin(|| try_reading(Credentials::new().cookie("s", CsrfDefence::Origins(Vec::new()))), "cookie")]
+#[case::ta_08_a_wildcard(|| try_reading(Credentials::new().cookie("s", CsrfDefence::Origins(vec!["*".into()]))), "cookie")]
+#[case::ta_08_a_wildcard_host(|| try_reading(Credentials::new().cookie("s", CsrfDefence::Origins(vec!["https://*.example.com".into()]))), "cookie")]
+#[case::ta_08_a_path(|| try_reading(Credentials::new().cookie("s", CsrfDefence::Origins(vec!["https://app.example.com/".into()]))), "cookie")]
+#[case::ta_08_null(|| try_reading(Credentials::new().cookie("s", CsrfDefence::Origins(vec!["null".into()]))), "cookie")]
+#[case::ta_15_no_length(|| try_reading(Credentials::new().max_token_len(0)), "max_token_len")]
+#[case::the_cookie_field(|| try_reading(Credentials::new().header(COOKIE)), "header")]
+#[case::ta_26_no_proxy(|| try_reading(Credentials::new().require_tls(TlsEvidence::ForwardedProto { trusted_hops: 0 })), "require_tls")]
 #[case::td_14_no_audience(|| auth_with(TokenPolicy::new(ISSUER, "")).build(), "audience")]
 #[case::td_14_a_blank_audience(|| auth_with(policy().audience(" \t")).build(), "audience")]
 #[case::td_10_a_long_leeway(|| auth_with(policy().leeway(Duration::from_secs(301))).build(), "leeway")]
@@ -141,7 +149,7 @@ fn tl_02_no_secret_prints_with_a_layer_or_an_error() {
     let key = Key::hmac(Algorithm::HS256, &secret).unwrap();
     let policy = policy().algorithms([Algorithm::HS256]);
     let builder = BearerAuth::builder(policy, Keys::fixed(KeySet::new([key.clone()])))
-        .header(HeaderName::from_static("x-api-token"));
+        .credentials(Credentials::new().header(HeaderName::from_static("x-api-token")));
     let printed = format!("{secret:?} {key:?} {builder:?}");
     let built = builder.build().unwrap();
     let error = BearerAuth::builder(crate::support::policy(), Keys::fixed(KeySet::new([key])));
@@ -154,17 +162,15 @@ fn tl_02_no_secret_prints_with_a_layer_or_an_error() {
 #[test]
 fn what_is_right_is_built() {
     assert!(BearerAuth::builder(policy(), discovery()).build().is_ok());
-    let full = auth_with(policy())
-        .cookie(
-            "session",
-            CsrfDefence::Origins(vec!["https://app.example.com:8443".into()]),
-        )
+    let origins = CsrfDefence::Origins(vec!["https://app.example.com:8443".into()]);
+    let credentials = Credentials::new()
+        .cookie("session", origins)
         .header(HeaderName::from_static("x-api-token"))
         .danger_query_parameter("access_token")
-        .require_tls(TlsEvidence::Connection)
-        .issuer(
-            TokenPolicy::new("https://other.example.com", AUDIENCE),
-            discovery(),
-        );
+        .require_tls(TlsEvidence::Connection);
+    let other = TokenPolicy::new("https://other.example.com", AUDIENCE);
+    let full = auth_with(policy())
+        .credentials(credentials)
+        .issuer(other, discovery());
     assert!(full.build().is_ok());
 }

@@ -1,22 +1,19 @@
 //! Tokens in other places than the `Authorization` field, and over which connections they may come.
 
-use gateless::bearer::{BearerAuth, CsrfDefence, SecureTransport, TlsEvidence};
+use gateless::bearer::{BearerAuth, Credentials, CsrfDefence, SecureTransport, TlsEvidence};
 use gateless::{PresentationFault, Principal, TokenFault};
 use http::header::CACHE_CONTROL;
 use http::{HeaderName, Method, Request};
 use rstest::rstest;
 
-use crate::support::{Protocol, Refusal, auth_with, bearer, issuer, passes, policy, refuses, send};
+use crate::support::{Protocol, Refusal, bearer, issuer, passes, reading, refuses, send};
 
 fn good() -> String {
     issuer().token().mint()
 }
 
 fn with_cookie(defence: CsrfDefence) -> BearerAuth {
-    auth_with(policy())
-        .cookie("session", defence)
-        .build()
-        .unwrap()
+    reading(Credentials::new().cookie("session", defence))
 }
 
 fn origins() -> CsrfDefence {
@@ -166,7 +163,7 @@ async fn a_broken_cookie_is_refused(#[case] cookies: &[&str], #[case] fault: Pre
 
 fn with_header() -> BearerAuth {
     let name = HeaderName::from_static("x-api-token");
-    auth_with(policy()).header(name).build().unwrap()
+    reading(Credentials::new().header(name))
 }
 
 #[tokio::test]
@@ -222,21 +219,14 @@ async fn tl_02_a_token_in_a_field_of_its_own_does_not_print() {
 #[tokio::test]
 async fn tj_13_a_token_in_a_field_of_its_own_can_be_taken_off() {
     let name = HeaderName::from_static("x-api-token");
-    let strict = auth_with(policy())
-        .header(name)
-        .strip_credentials()
-        .build()
-        .unwrap();
+    let strict = reading(Credentials::new().header(name).strip());
     let token = good();
     let request = passes(&strict, &token, |it| it.header("x-api-token", &token)).await;
     assert!(!request.headers.contains_key("x-api-token"));
 }
 
 fn with_query() -> BearerAuth {
-    auth_with(policy())
-        .danger_query_parameter("access_token")
-        .build()
-        .unwrap()
+    reading(Credentials::new().danger_query_parameter("access_token"))
 }
 
 #[tokio::test]
@@ -281,15 +271,12 @@ async fn a_broken_query_is_refused(#[case] query: &str, #[case] fault: Option<Pr
 
 fn behind_proxies(trusted_hops: usize) -> BearerAuth {
     let evidence = TlsEvidence::ForwardedProto { trusted_hops };
-    auth_with(policy()).require_tls(evidence).build().unwrap()
+    reading(Credentials::new().require_tls(evidence))
 }
 
 #[tokio::test]
 async fn ta_25_a_token_over_plain_http_is_refused_as_exposed() {
-    let over_tls = auth_with(policy())
-        .require_tls(TlsEvidence::Connection)
-        .build()
-        .unwrap();
+    let over_tls = reading(Credentials::new().require_tls(TlsEvidence::Connection));
     let token = good();
     let refusal = Refusal::req(PresentationFault::Exposed);
     let ask = |request: http::request::Builder| request.header("authorization", bearer(&token));

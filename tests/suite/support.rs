@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use gateless::Rejection;
-use gateless::bearer::{BearerAuth, BearerAuthBuilder, KeySet, Keys, TokenPolicy};
+use gateless::bearer::{BearerAuth, BearerAuthBuilder, Credentials, KeySet, Keys, TokenPolicy};
 use gateless_testkit::{FakeClock, Recorder, TestIssuer};
 use http::request::{Builder, Parts};
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
@@ -49,6 +49,14 @@ pub(crate) fn keys_of(issuer: &TestIssuer, policy: &TokenPolicy) -> KeySet {
 pub(crate) fn auth_with(policy: TokenPolicy) -> BearerAuthBuilder {
     let keys = keys_of(issuer(), &policy);
     BearerAuth::builder(policy, Keys::fixed(keys)).clock(Arc::new(FakeClock::new()))
+}
+
+/// The layer that looks for tokens where it is told.
+pub(crate) fn reading(credentials: Credentials) -> BearerAuth {
+    auth_with(policy())
+        .credentials(credentials)
+        .build()
+        .unwrap()
 }
 
 /// The layer with nothing but what has to be set.

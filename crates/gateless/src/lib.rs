@@ -57,13 +57,23 @@ mod body;
 #[cfg(any(feature = "bearer", feature = "scope"))]
 mod clock;
 #[cfg(feature = "bearer")]
+mod credentials;
+#[cfg(feature = "bearer")]
 mod digest;
+#[cfg(feature = "bearer")]
+mod epoch;
 pub mod gate;
+#[cfg(feature = "bearer")]
+mod keys;
 pub mod manual;
 mod metrics;
 #[cfg(feature = "openapi")]
 #[cfg_attr(docsrs, doc(cfg(feature = "openapi")))]
 pub mod openapi;
+#[cfg(feature = "jwks")]
+mod outbound;
+#[cfg(feature = "bearer")]
+mod pool;
 #[cfg(feature = "proto")]
 #[cfg_attr(docsrs, doc(cfg(feature = "proto")))]
 pub mod proto;

@@ -16,7 +16,7 @@ pub mod walk;
 use std::time::Duration;
 
 use axum::Router;
-use gateless::bearer::{BearerAuth, Keys, TokenPolicy};
+use gateless::bearer::{BearerAuth, Credentials, Keys, TokenPolicy};
 use gateless::resource::ResourceMetadata;
 use gateless::scope::ScopeGuard;
 use gateless::{ConfigError, OnOutage, Renderer, scopes};
@@ -53,7 +53,7 @@ fn protected(routes: Router, origin: &str, issuer: &str) -> Result<Router, Confi
     let keys =
         Keys::discovery(OnOutage::StaleFor(Duration::from_secs(3600))).allow_private_addresses();
     let auth = BearerAuth::builder(policy, keys)
-        .strip_credentials() // tools know the caller; the token is not theirs to hand on
+        .credentials(Credentials::new().strip()) // tools know the caller; the token is not theirs to hand on
         .renderer(renderer.clone())
         .build()?;
     let guard = ScopeGuard::all(scopes!["mcp:tools"]).renderer(renderer);

@@ -4,19 +4,16 @@ use std::sync::Arc;
 
 use gateless_core::{Clock, ConfigError, Renderer};
 use gateless_jwt::TokenPolicy;
-use http::HeaderName;
-use http::header::{AUTHORIZATION, COOKIE};
 
 use super::cache::TokenCache;
 use super::decide::{Authenticator, Issuer};
-use super::epoch::PolicyEpoch;
-use super::extract::{Cookie, CsrfDefence, Sources};
 use super::handle::BearerHandle;
-use super::keys::Keys;
 use super::metrics::TokenMetrics;
-use super::transport::TlsEvidence;
 use super::{BearerAuth, OptionalBearerAuth};
 use crate::clock::SystemClock;
+use crate::credentials::Credentials;
+use crate::epoch::PolicyEpoch;
+use crate::keys::Keys;
 
 /// Settings of [`BearerAuth`]. Only issuer, audience and keys have to be given; they are arguments of
 /// [`BearerAuth::builder`].
@@ -24,9 +21,7 @@ use crate::clock::SystemClock;
 #[must_use]
 pub struct BearerAuthBuilder {
     issuers: Vec<(TokenPolicy, Keys)>,
-    sources: Sources,
-    tls: Option<TlsEvidence>,
-    strips_credentials: bool,
+    credentials: Credentials,
     clock: Arc<dyn Clock>,
     renderer: Renderer,
     token_cache: Option<TokenCache>,
@@ -36,12 +31,7 @@ impl BearerAuthBuilder {
     pub(super) fn new(policy: TokenPolicy, keys: Keys) -> Self {
         Self {
             issuers: vec![(policy, keys)],
-            sources: Sources {
-                max_token_len: 8 * 1024,
-                ..Sources::default()
-            },
-            tls: None,
-            strips_credentials: false,
+            credentials: Credentials::new(),
             clock: Arc::new(SystemClock::new()),
             renderer: Renderer::default(),
             token_cache: Some(TokenCache::new()),
@@ -54,47 +44,9 @@ impl BearerAuthBuilder {
         self
     }
 
-    /// The longest token that is looked at, in bytes. 8192 by default; a longer one is refused before it is decoded.
-    pub const fn max_token_len(mut self, bytes: usize) -> Self {
-        self.sources.max_token_len = bytes;
-        self
-    }
-
-    /// Takes the token from this cookie as well. Browsers send cookies with requests that other sites cause, so a
-    /// defence against that has to be named (RFC 6750 §5.3).
-    pub fn cookie(mut self, name: impl Into<Box<str>>, defence: CsrfDefence) -> Self {
-        self.sources.cookie = Some(Cookie {
-            name: name.into(),
-            defence,
-        });
-        self
-    }
-
-    /// Takes the token from this header field as well, without a scheme in front.
-    pub fn header(mut self, name: HeaderName) -> Self {
-        self.sources.header = Some(name);
-        self
-    }
-
-    /// Takes the token from this query parameter as well. Addresses end up in logs, histories and `Referer` fields
-    /// (RFC 6750 §5.3, RFC 9700 §4.3.2): only for clients that cannot do anything else, with short-lived tokens.
-    /// Responses are then marked `Cache-Control: private` (RFC 6750 §2.3).
-    pub fn danger_query_parameter(mut self, name: impl Into<Box<str>>) -> Self {
-        self.sources.query = Some(name.into());
-        self
-    }
-
-    /// Refuses tokens that did not come over TLS. Off by default, as TLS often ends before the service.
-    pub const fn require_tls(mut self, evidence: TlsEvidence) -> Self {
-        self.tls = Some(evidence);
-        self
-    }
-
-    /// Takes the `Authorization` field, and that of [`header`](Self::header), off requests that pass, so that the
-    /// handler cannot hand the token on. A cookie or a query parameter stays. The fields that tokens come in are
-    /// marked as sensitive in any case.
-    pub const fn strip_credentials(mut self) -> Self {
-        self.strips_credentials = true;
+    /// Where tokens are looked for. The `Authorization` field alone by default.
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = credentials;
         self
     }
 
@@ -152,21 +104,13 @@ impl BearerAuthBuilder {
     ) -> Result<Authenticator, ConfigError> {
         let Self {
             issuers,
-            sources,
-            tls,
-            strips_credentials,
+            credentials,
             clock,
             renderer,
             token_cache,
         } = self;
         let mut faults = ConfigError::collect();
-        check_sources(&sources, &mut faults);
-        if let Some(TlsEvidence::ForwardedProto { trusted_hops: 0 }) = tls {
-            faults.add(
-                "require_tls",
-                "trusts no proxy, so that nothing could prove TLS",
-            );
-        }
+        credentials.check(&mut faults);
         let mut built: Vec<Issuer> = Vec::new();
         let mut seen: Vec<Box<str>> = Vec::new();
         for (policy, keys) in issuers {
@@ -181,7 +125,9 @@ impl BearerAuthBuilder {
             let held = previous.and_then(|previous| previous.with_keys(&policy, &keys));
             let store = match held {
                 Some(store) => Ok(store),
-                None => keys.build(&policy, Arc::clone(&clock)).map(Arc::new),
+                None => keys
+                    .build((&policy).into(), Arc::clone(&clock))
+                    .map(Arc::new),
             };
             match store {
                 Ok(store) => built.push(Issuer {
@@ -208,53 +154,11 @@ impl BearerAuthBuilder {
         Ok(Authenticator {
             epoch: PolicyEpoch::next(),
             issuers: built.into(),
-            sources,
-            tls,
-            strips_credentials,
+            credentials,
             clock,
             renderer,
             tokens,
             metrics: TokenMetrics::new(),
         })
-    }
-}
-
-fn check_sources(sources: &Sources, faults: &mut ConfigError) {
-    if sources.max_token_len == 0 {
-        faults.add("max_token_len", "is zero: every token would be refused");
-    }
-    if let Some(Cookie { name, defence }) = &sources.cookie {
-        if name.is_empty() {
-            faults.add("cookie", "has no name");
-        }
-        match defence {
-            CsrfDefence::Origins(origins) if origins.is_empty() => {
-                faults.add("cookie", "names no origin that may send it");
-            }
-            CsrfDefence::Origins(origins) => {
-                let is_origin = |origin: &String| {
-                    origin.split_once("://").is_some_and(|(scheme, host)| {
-                        !scheme.is_empty() && !host.is_empty() && !host.contains(['/', '*'])
-                    })
-                };
-                if !origins.iter().all(is_origin) {
-                    faults.add(
-                        "cookie",
-                        "names an origin that is not like https://app.example.com",
-                    );
-                }
-            }
-            CsrfDefence::CustomHeader(_) => {}
-        }
-    }
-    if sources
-        .header
-        .as_ref()
-        .is_some_and(|name| *name == AUTHORIZATION || *name == COOKIE)
-    {
-        faults.add("header", "is a field with a meaning of its own");
-    }
-    if sources.query.as_deref().is_some_and(str::is_empty) {
-        faults.add("danger_query_parameter", "has no name");
     }
 }

@@ -6,14 +6,12 @@
 
 use std::time::Duration;
 
-use foldhash::quality::RandomState;
 use gateless_core::{Clock, ConfigError, Monotonic, TokenFault};
 use gateless_jwt::Facts;
-use quick_cache::sync::{Cache, DefaultLifecycle};
-use quick_cache::{OptionsBuilder, Weighter};
 
-use super::epoch::PolicyEpoch;
 use crate::digest::{Digest, Digester};
+use crate::epoch::PolicyEpoch;
+use crate::pool::{Holds, Pool, pool};
 
 /// How many tokens that were refused are remembered.
 const MAX_REFUSED: usize = 1024;
@@ -128,12 +126,10 @@ pub(super) enum Finding {
 pub(super) struct Tokens {
     settings: TokenCache,
     digester: Digester,
-    good: Pool<Known>,
+    good: Pool<TokenKey, Known>,
     /// Since when each of them is known.
-    bad: Pool<(Monotonic, Known)>,
+    bad: Pool<TokenKey, (Monotonic, Known)>,
 }
-
-type Pool<T> = Cache<TokenKey, T, Size, RandomState>;
 
 /// What is known of a token, and whether it was good when that was found out.
 #[derive(Clone, Debug)]
@@ -191,48 +187,18 @@ impl Tokens {
     }
 }
 
-/// A pool that is bounded by number and bytes at once: no entry counts for less than its share of all bytes.
-fn pool<T: Clone>(tokens: usize, bytes: usize) -> Pool<T>
-where
-    Size: Weighter<TokenKey, T>,
-{
-    let options = OptionsBuilder::new()
-        .estimated_items_capacity(tokens)
-        .weight_capacity(bytes as u64)
-        .build()
-        .expect("both capacities are set, and nothing else is asked for");
-    let size = Size {
-        least: bytes.div_ceil(tokens) as u64,
-    };
-    let (hasher, lifecycle) = (RandomState::default(), DefaultLifecycle::default());
-    Cache::with_options(options, size, hasher, lifecycle)
-}
-
-/// What an entry counts for.
-#[derive(Clone, Debug)]
-struct Size {
-    least: u64,
-}
-
-impl Size {
-    fn of<T>(&self, known: &Known) -> u64 {
-        let held = match &known.finding {
+impl Holds for Known {
+    fn held(&self) -> usize {
+        match &self.finding {
             Finding::Facts(facts) => facts.size(),
             Finding::Fault { .. } => 0,
-        };
-        ((size_of::<(TokenKey, T)>() + held) as u64).max(self.least)
+        }
     }
 }
 
-impl Weighter<TokenKey, Known> for Size {
-    fn weight(&self, _: &TokenKey, known: &Known) -> u64 {
-        self.of::<Known>(known)
-    }
-}
-
-impl Weighter<TokenKey, (Monotonic, Known)> for Size {
-    fn weight(&self, _: &TokenKey, (_, known): &(Monotonic, Known)) -> u64 {
-        self.of::<(Monotonic, Known)>(known)
+impl Holds for (Monotonic, Known) {
+    fn held(&self) -> usize {
+        self.1.held()
     }
 }
 

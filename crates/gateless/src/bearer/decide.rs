@@ -6,21 +6,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateless_core::{
-    AccessToken, Clock, Dependency, PresentationFault, Principal, Rejection, Renderer, TokenFault,
-};
+use gateless_core::{AccessToken, Clock, Dependency, Principal, Rejection, Renderer, TokenFault};
 use gateless_jwt::{TokenPolicy, Unverified};
-use http::HeaderValue;
-use http::header::{CACHE_CONTROL, COOKIE};
 
 use super::cache::{Finding, Known, Recalled, TokenKey, Tokens};
-use super::epoch::PolicyEpoch;
-use super::extract::Sources;
-use super::keys::{Demand, KeyStore, Keys, Standing};
 use super::metrics::{Found, TokenMetrics};
-use super::transport::TlsEvidence;
 use super::{BearerAuth, KeysUnavailable, OptionalBearerAuth};
+use crate::credentials::Credentials;
+use crate::epoch::PolicyEpoch;
 use crate::gate::{Gate, Head, Pass, Step, Verdict};
+use crate::keys::{Demand, KeyStore, Keys, Standing};
 
 /// A decision that waits for keys. Boxed: next to a fetch over the network that is nothing.
 type WaitForKeys = Pin<Box<dyn Future<Output = Verdict> + Send>>;
@@ -29,9 +24,7 @@ type WaitForKeys = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 pub(super) struct Authenticator {
     pub(super) epoch: PolicyEpoch,
     pub(super) issuers: Box<[Issuer]>,
-    pub(super) sources: Sources,
-    pub(super) tls: Option<TlsEvidence>,
-    pub(super) strips_credentials: bool,
+    pub(super) credentials: Credentials,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) renderer: Renderer,
     pub(super) tokens: Option<Arc<Tokens>>,
@@ -103,14 +96,11 @@ impl Authenticator {
     }
 
     pub(super) fn decide(self: &Arc<Self>, head: Head<'_>, without: Verdict) -> Step<WaitForKeys> {
-        let presented = match self.sources.find(head) {
+        let presented = match self.credentials.find(head) {
             Ok(Some(presented)) => presented,
             Ok(None) => return Step::Now(without),
             Err(fault) => return Step::Now(Err(fault.into())),
         };
-        if self.tls.is_some_and(|evidence| !evidence.is_secure(head)) {
-            return Step::Now(Err(PresentationFault::Exposed.into()));
-        }
         let memory = self.memory(presented.bytes());
         if let Some(decided) = memory.as_ref().and_then(|memory| self.recall(memory)) {
             return Step::Now(self.verdict(decided));
@@ -125,7 +115,7 @@ impl Authenticator {
                 let (this, token) = (Arc::clone(self), AccessToken::new(token));
                 Step::Wait(Box::pin(async move {
                     let principal = this.wait(&token).await?;
-                    Ok(this.pass(principal))
+                    Ok(this.credentials.pass(principal))
                 }))
             }
         }
@@ -133,28 +123,7 @@ impl Authenticator {
 
     fn verdict(&self, decided: Result<Principal, TokenFault>) -> Verdict {
         let principal = decided?;
-        Ok(self.pass(principal))
-    }
-
-    fn pass(&self, principal: Principal) -> Pass {
-        let mut pass = Pass::authenticated(principal);
-        if self.strips_credentials {
-            pass = pass.strip_credentials();
-        }
-        if let Some(name) = &self.sources.header {
-            pass = if self.strips_credentials {
-                pass.strip_header(name.clone())
-            } else {
-                pass.sensitive_header(name.clone())
-            };
-        }
-        if self.sources.cookie.is_some() {
-            pass = pass.sensitive_header(COOKIE);
-        }
-        if self.sources.query.is_some() {
-            pass = pass.response_header(CACHE_CONTROL, HeaderValue::from_static("private"));
-        }
-        pass
+        Ok(self.credentials.pass(principal))
     }
 
     /// Judges a token with the keys at hand, and with what is known of it.
@@ -325,9 +294,7 @@ impl fmt::Debug for Authenticator {
         f.debug_struct("Authenticator")
             .field("epoch", &self.epoch)
             .field("issuers", &self.issuers)
-            .field("sources", &self.sources)
-            .field("tls", &self.tls)
-            .field("strips_credentials", &self.strips_credentials)
+            .field("credentials", &self.credentials)
             .field("token_cache", &self.tokens.as_deref().map(Tokens::settings))
             .finish_non_exhaustive()
     }

@@ -9,8 +9,8 @@ use gateless_core::ConfigError;
 
 use super::builder::BearerAuthBuilder;
 use super::decide::Authenticator;
-use super::epoch::PolicyEpoch;
-use super::keys::{KeyState, KeyStatus};
+use crate::epoch::PolicyEpoch;
+use crate::keys::{KeyState, KeyStatus};
 
 /// What can be asked of a layer, and done to it, while it serves: readiness, emergencies, a new configuration.
 ///

@@ -1,11 +1,11 @@
-//! What is counted of tokens and keys. Without the feature `metrics` nothing is, and nothing of this costs anything.
+//! What is counted of tokens. Without the feature `metrics` nothing is, and nothing of this costs anything.
 //!
 //! What is counted with each request is registered once, when a layer is built, and is one addition from then on.
 
 #[cfg(not(feature = "metrics"))]
-pub(super) use self::disabled::{KeyMetrics, TokenMetrics};
+pub(super) use self::disabled::TokenMetrics;
 #[cfg(feature = "metrics")]
-pub(super) use self::enabled::{KeyMetrics, TokenMetrics};
+pub(super) use self::enabled::TokenMetrics;
 
 /// How a token came to its decision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,6 @@ pub(super) enum Found {
 
 #[cfg(feature = "metrics")]
 mod enabled {
-    use gateless_core::Timestamp;
     use metrics::{Counter, Gauge, counter, gauge};
 
     use super::Found;
@@ -81,54 +80,10 @@ mod enabled {
             counter.increment(1);
         }
     }
-
-    /// What happened to the keys of one issuer.
-    pub(in crate::bearer) struct KeyMetrics {
-        new: Counter,
-        unchanged: Counter,
-        failed: Counter,
-        stale_used: Counter,
-        keys: Gauge,
-        fetched_at: Gauge,
-    }
-
-    impl KeyMetrics {
-        pub(in crate::bearer) fn new(issuer: &str) -> Self {
-            let issuer = || issuer.to_owned();
-            let fetches = |result| counter!("gateless_key_fetches_total", "issuer" => issuer(), "result" => result);
-            Self {
-                new: fetches("new"),
-                unchanged: fetches("unchanged"),
-                failed: fetches("failed"),
-                stale_used: counter!("gateless_stale_keys_used_total", "issuer" => issuer()),
-                keys: gauge!("gateless_keys", "issuer" => issuer()),
-                fetched_at: gauge!("gateless_keys_fetched_timestamp_seconds", "issuer" => issuer()),
-            }
-        }
-
-        pub(in crate::bearer) fn fetched(&self, is_new: bool) {
-            let counter = if is_new { &self.new } else { &self.unchanged };
-            counter.increment(1);
-        }
-
-        pub(in crate::bearer) fn failed(&self) {
-            self.failed.increment(1);
-        }
-
-        pub(in crate::bearer) fn stale_used(&self) {
-            self.stale_used.increment(1);
-        }
-
-        pub(in crate::bearer) fn replaced(&self, keys: usize, now: Timestamp) {
-            self.keys.set(keys as f64);
-            self.fetched_at.set(now.as_millis() as f64 / 1000.0);
-        }
-    }
 }
 
 #[cfg(not(feature = "metrics"))]
 mod disabled {
-    use gateless_core::Timestamp;
 
     use super::Found;
 
@@ -144,21 +99,5 @@ mod disabled {
         pub(in crate::bearer) fn remembered(&self, _: impl FnOnce() -> [usize; 2]) {}
 
         pub(in crate::bearer) const fn reloaded(&self, _: bool) {}
-    }
-
-    pub(in crate::bearer) struct KeyMetrics;
-
-    impl KeyMetrics {
-        pub(in crate::bearer) const fn new(_: &str) -> Self {
-            Self
-        }
-
-        pub(in crate::bearer) const fn fetched(&self, _: bool) {}
-
-        pub(in crate::bearer) const fn failed(&self) {}
-
-        pub(in crate::bearer) const fn stale_used(&self) {}
-
-        pub(in crate::bearer) const fn replaced(&self, _: usize, _: Timestamp) {}
     }
 }

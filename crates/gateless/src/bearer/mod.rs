@@ -44,14 +44,10 @@
 mod builder;
 mod cache;
 mod decide;
-mod epoch;
-mod extract;
 mod handle;
-mod keys;
 mod metrics;
 #[cfg(test)]
 mod tests;
-mod transport;
 
 use std::fmt;
 
@@ -63,12 +59,11 @@ use tower_layer::Layer;
 
 pub use self::builder::BearerAuthBuilder;
 pub use self::cache::TokenCache;
-pub use self::epoch::PolicyEpoch;
-pub use self::extract::CsrfDefence;
 pub use self::handle::{BearerHandle, KeysUnavailable, ReloadError};
-pub use self::keys::{KeyState, KeyStatus, Keys};
-pub use self::transport::{SecureTransport, TlsEvidence};
+pub use crate::credentials::{Credentials, CsrfDefence, SecureTransport, TlsEvidence};
+pub use crate::epoch::PolicyEpoch;
 use crate::gate::Gated;
+pub use crate::keys::{KeyState, KeyStatus, Keys};
 
 /// A layer that lets only authenticated requests through.
 ///

@@ -16,7 +16,7 @@
 //! | no `cnf` (a bound token is not a bearer token) | always | – |
 //! | no `act` | off | `forbid_delegation` |
 //! | no key material in the header | on | `ignore_key_headers` |
-//! | at most 8192 bytes | on | `BearerAuthBuilder::max_token_len` |
+//! | at most 8192 bytes | on | `Credentials::max_token_len` |
 //!
 //! Whatever the settings: duplicate members, padding or loose bits in base64url, wrong types of claims, `crit`,
 //! compressed or encrypted tokens and nested ones are refused, and `none` does not exist.

@@ -10,11 +10,7 @@ use ::http::HeaderValue;
 use gateless_jwt::{Algorithm, KeySet, KeySetError};
 
 #[cfg(feature = "jwks")]
-mod address;
-#[cfg(feature = "jwks")]
-mod http;
-#[cfg(feature = "jwks")]
-pub(super) use self::http::HttpSettings;
+pub(super) mod http;
 
 /// Fetches the whole key set of one issuer.
 pub(super) trait Fetch: Send + Sync + fmt::Debug {
@@ -78,7 +74,7 @@ pub(super) enum FetchError {
     NoRuntime,
     Set(KeySetError),
     #[cfg(feature = "jwks")]
-    Http(http::HttpError),
+    Http(crate::outbound::HttpError),
 }
 
 impl fmt::Display for FetchError {

@@ -1,6 +1,7 @@
 //! Where the keys of an issuer come from.
 
 mod fetch;
+mod metrics;
 mod schedule;
 mod status;
 mod store;
@@ -11,12 +12,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateless_core::{Clock, ConfigError, OnOutage};
-use gateless_jwt::{KeySet, TokenPolicy};
+use gateless_jwt::{Algorithm, KeySet, TokenPolicy};
 
 use self::fetch::{Fetch, FileFetch};
-pub(super) use self::schedule::{Standing, Timing};
+pub(crate) use self::schedule::{Standing, Timing};
 pub use self::status::{KeyState, KeyStatus};
-pub(super) use self::store::{Demand, KeyStore};
+pub(crate) use self::store::{Demand, KeyStore};
+#[cfg(feature = "jwks")]
+use crate::outbound::HttpSettings;
 
 /// Where the keys of an issuer come from.
 ///
@@ -44,7 +47,7 @@ pub struct Keys {
     cooldown: Duration,
     timeout: Duration,
     #[cfg(feature = "jwks")]
-    http: fetch::HttpSettings,
+    http: HttpSettings,
 }
 
 #[derive(Clone)]
@@ -96,7 +99,7 @@ impl Keys {
             cooldown: Duration::from_secs(30),
             timeout: Duration::from_secs(5),
             #[cfg(feature = "jwks")]
-            http: fetch::HttpSettings::default(),
+            http: HttpSettings::default(),
         }
     }
 
@@ -153,9 +156,9 @@ impl Keys {
     }
 
     /// Checks the settings and makes what holds the keys while serving.
-    pub(super) fn build(
+    pub(crate) fn build(
         &self,
-        policy: &TokenPolicy,
+        purpose: Purpose<'_>,
         clock: Arc<dyn Clock>,
     ) -> Result<KeyStore, ConfigError> {
         let mut faults = ConfigError::collect();
@@ -178,10 +181,10 @@ impl Keys {
             timeout: self.timeout,
         };
         let mut initial = None;
-        let fetch: Box<dyn Fetch> = match &self.source {
+        let fetch: Option<Box<dyn Fetch>> = match &self.source {
             Source::Fixed(keys) => {
                 for key in keys.keys() {
-                    if !policy.allowed_algorithms().contains(&key.algorithm()) {
+                    if !purpose.algorithms.contains(&key.algorithm()) {
                         faults.add(
                             "keys",
                             format!("have one for {}, which is not allowed", key.algorithm()),
@@ -193,27 +196,61 @@ impl Keys {
                 }
                 faults.into_result()?;
                 let keys = KeySet::clone(keys);
-                return Ok(KeyStore::fixed(policy.issuer(), timing, keys, clock));
+                return Ok(KeyStore::fixed(purpose.issuer, timing, keys, clock));
             }
             Source::File(path) => {
-                let fetch = FileFetch::new(path.clone(), policy.allowed_algorithms());
+                let fetch = FileFetch::new(path.clone(), purpose.algorithms);
                 match fetch.read() {
                     Ok(keys) => initial = Some(keys),
                     Err(error) => faults.add("keys", format!("file {}: {error}", path.display())),
                 }
-                Box::new(fetch)
+                Some(Box::new(fetch))
             }
             #[cfg(feature = "jwks")]
-            Source::Discovery => self.http.discovery(policy, self.timeout, &mut faults),
+            Source::Discovery => {
+                fetch::http::discovery(&self.http, purpose, self.timeout, &mut faults)
+            }
             #[cfg(feature = "jwks")]
-            Source::JwksUrl(url) => self.http.jwks(url, policy, self.timeout, &mut faults),
+            Source::JwksUrl(url) => {
+                fetch::http::jwks(&self.http, url, purpose, self.timeout, &mut faults)
+            }
         };
-        faults.into_result()?;
-        let store = KeyStore::fetched(policy.issuer(), fetch, timing, clock);
+        let Some(fetch) = fetch.filter(|_| faults.faults().is_empty()) else {
+            return Err(faults);
+        };
+        let store = KeyStore::fetched(purpose.issuer, fetch, timing, clock);
         if let Some(keys) = initial {
             store.hold(keys);
         }
         Ok(store)
+    }
+}
+
+/// What keys are wanted for.
+#[cfg_attr(
+    not(feature = "jwks"),
+    allow(dead_code, reason = "a file has no address")
+)]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Purpose<'a> {
+    pub(crate) issuer: &'a str,
+    pub(crate) algorithms: &'a [Algorithm],
+    pub(crate) allows_http_loopback: bool,
+    /// The issuer's name was found unusable already, and is not to be complained about again.
+    pub(crate) issuer_is_told: bool,
+}
+
+impl<'a> From<&'a TokenPolicy> for Purpose<'a> {
+    fn from(policy: &'a TokenPolicy) -> Self {
+        Self {
+            issuer: policy.issuer(),
+            algorithms: policy.allowed_algorithms(),
+            allows_http_loopback: policy.is_http_loopback_allowed(),
+            issuer_is_told: policy.check().is_err_and(|error| {
+                let mut faults = error.faults().iter();
+                faults.any(|fault| fault.setting() == "issuer")
+            }),
+        }
     }
 }
 

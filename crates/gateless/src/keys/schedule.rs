@@ -10,16 +10,16 @@ const LEAST_FRESH: Duration = Duration::from_secs(60);
 
 /// The limits of a store, as they were set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::bearer) struct Timing {
-    pub(in crate::bearer) lifetime: Duration,
-    pub(in crate::bearer) on_outage: OnOutage,
-    pub(in crate::bearer) cooldown: Duration,
-    pub(in crate::bearer) timeout: Duration,
+pub(crate) struct Timing {
+    pub(crate) lifetime: Duration,
+    pub(crate) on_outage: OnOutage,
+    pub(crate) cooldown: Duration,
+    pub(crate) timeout: Duration,
 }
 
 /// Whether keys may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::bearer) enum Standing {
+pub(crate) enum Standing {
     /// Within their lifetime.
     Fresh,
     /// Past it, and used because the outage policy says so.
@@ -30,7 +30,7 @@ pub(in crate::bearer) enum Standing {
 
 impl Timing {
     /// Whether keys of this age may be used.
-    pub(in crate::bearer) fn standing(&self, age: Duration) -> Standing {
+    pub(crate) fn standing(&self, age: Duration) -> Standing {
         if age < self.lifetime {
             Standing::Fresh
         } else if age < self.lifetime.saturating_add(self.on_outage.tolerance()) {
@@ -48,7 +48,7 @@ impl Timing {
     ///
     /// `spread` moves it up to a tenth ahead, so that the instances of a fleet that were started together do not come
     /// together for ever.
-    pub(in crate::bearer) fn renew_after(&self, max_age: Option<Duration>, spread: u8) -> Duration {
+    pub(crate) fn renew_after(&self, max_age: Option<Duration>, spread: u8) -> Duration {
         let fresh = max_age
             .unwrap_or(self.lifetime)
             .max(LEAST_FRESH)
@@ -57,7 +57,7 @@ impl Timing {
     }
 
     /// How long to wait until a fetch may begin, when one for the same cause began at `last`.
-    pub(in crate::bearer) fn wait(&self, last: Option<Monotonic>, now: Monotonic) -> Duration {
+    pub(crate) fn wait(&self, last: Option<Monotonic>, now: Monotonic) -> Duration {
         last.map_or(Duration::ZERO, |last| {
             self.cooldown.saturating_sub(now.since(last))
         })

@@ -9,7 +9,7 @@ use crate::gate::Head;
 const SCHEME: &[u8] = b"bearer";
 
 /// The places where a token is looked for. The `Authorization` field always is one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sources {
     pub(super) cookie: Option<Cookie>,
     pub(super) header: Option<HeaderName>,
@@ -20,16 +20,16 @@ pub(super) struct Sources {
 /// What stands where a token is expected, neither empty nor too long. Its characters are looked at only when it is not
 /// known already: a token that was accepted before has none but good ones.
 #[derive(Clone, Copy)]
-pub(super) struct Presented<'r>(&'r [u8]);
+pub(crate) struct Presented<'r>(&'r [u8]);
 
 impl<'r> Presented<'r> {
     /// As it came.
-    pub(super) const fn bytes(self) -> &'r [u8] {
+    pub(crate) const fn bytes(self) -> &'r [u8] {
         self.0
     }
 
     /// The token, when it has the form of one.
-    pub(super) fn token(self) -> Result<&'r str, PresentationFault> {
+    pub(crate) fn token(self) -> Result<&'r str, PresentationFault> {
         if !is_b64token(self.0) {
             return Err(PresentationFault::BadCharacters);
         }
@@ -38,7 +38,7 @@ impl<'r> Presented<'r> {
 }
 
 /// A cookie that carries a token, and what keeps other sites from sending it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cookie {
     pub(super) name: Box<str>,
     pub(super) defence: CsrfDefence,

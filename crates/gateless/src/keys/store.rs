@@ -17,11 +17,11 @@ use tokio::sync::watch;
 use tracing::Instrument as _;
 
 use super::fetch::{Document, Fetch, FetchError, Fetched, Validator};
+use super::metrics::KeyMetrics;
 use super::schedule::{Standing, Timing};
 use super::status::KeyStatus;
-use crate::bearer::metrics::KeyMetrics;
 
-pub(in crate::bearer) struct KeyStore {
+pub(crate) struct KeyStore {
     issuer: Box<str>,
     /// `None` for keys that never change.
     source: Option<Box<dyn Fetch>>,
@@ -36,10 +36,10 @@ pub(in crate::bearer) struct KeyStore {
 
 /// The keys that requests are judged with.
 #[derive(Debug, Default)]
-pub(in crate::bearer) struct Held {
-    pub(in crate::bearer) keys: KeySet,
+pub(crate) struct Held {
+    pub(crate) keys: KeySet,
     /// Changes with every set.
-    pub(in crate::bearer) version: u64,
+    pub(crate) version: u64,
     /// Since when they are held; `None` when there are none.
     since: Option<Monotonic>,
     renew_after: Duration,
@@ -63,7 +63,7 @@ struct Progress {
 }
 
 /// What a request that lacks its key can do.
-pub(in crate::bearer) enum Demand {
+pub(crate) enum Demand {
     /// A fetch is under way: wait for it.
     Wait(watch::Receiver<u64>),
     /// No fetch may begin before this has passed; the last one failed, or did not bring the key.
@@ -118,26 +118,26 @@ impl KeyStore {
         }
     }
 
-    pub(in crate::bearer) fn issuer(&self) -> &str {
+    pub(crate) fn issuer(&self) -> &str {
         &self.issuer
     }
 
     /// Whether there may be newer keys than those that are held.
-    pub(in crate::bearer) const fn can_fetch(&self) -> bool {
+    pub(crate) const fn can_fetch(&self) -> bool {
         self.source.is_some()
     }
 
-    pub(in crate::bearer) const fn timeout(&self) -> Duration {
+    pub(crate) const fn timeout(&self) -> Duration {
         self.timing.timeout
     }
 
     /// Puts keys in place as if they were fetched just now.
-    pub(in crate::bearer) fn hold(&self, keys: KeySet) {
+    pub(crate) fn hold(&self, keys: KeySet) {
         self.replace(&self.progress(), Fetched::New(Document::new(keys)));
     }
 
     /// The keys, and whether they may be used. Sees to it that ageing ones are renewed, without waiting for that.
-    pub(in crate::bearer) fn usable(self: &Arc<Self>) -> (Guard<Arc<Held>>, Standing) {
+    pub(crate) fn usable(self: &Arc<Self>) -> (Guard<Arc<Held>>, Standing) {
         let held = self.held.load();
         let Some(since) = held.since else {
             return (held, Standing::Missing);
@@ -157,14 +157,14 @@ impl KeyStore {
     }
 
     /// A token was decided on with these keys.
-    pub(in crate::bearer) fn used(&self, standing: Standing) {
+    pub(crate) fn used(&self, standing: Standing) {
         if standing == Standing::Stale {
             self.metrics.stale_used();
         }
     }
 
     /// Asks for newer keys on behalf of a request that cannot do without.
-    pub(in crate::bearer) fn demand(self: &Arc<Self>) -> Demand {
+    pub(crate) fn demand(self: &Arc<Self>) -> Demand {
         let now = self.clock.monotonic();
         let receiver = self.finished.subscribe();
         if self.begin(self.progress(), Cause::Forced, now) {
@@ -178,7 +178,7 @@ impl KeyStore {
     }
 
     /// Fetches for the first time, so that the first requests find keys. Also starts the timer that renews them.
-    pub(in crate::bearer) async fn warm_up(self: &Arc<Self>) -> bool {
+    pub(crate) async fn warm_up(self: &Arc<Self>) -> bool {
         let is_missing = || self.usable().1 == Standing::Missing;
         if !is_missing() {
             return true;
@@ -201,7 +201,7 @@ impl KeyStore {
 
     /// Throws the keys away, with what a fetch under way may bring, and begins a new one. False for keys that never
     /// change: there is nowhere to fetch them from.
-    pub(in crate::bearer) fn purge(self: &Arc<Self>) -> bool {
+    pub(crate) fn purge(self: &Arc<Self>) -> bool {
         if self.source.is_none() {
             return false;
         }
@@ -220,7 +220,7 @@ impl KeyStore {
     }
 
     /// Refuses the key with this id from now on, whatever is fetched.
-    pub(in crate::bearer) fn refuse(&self, key_id: &str) {
+    pub(crate) fn refuse(&self, key_id: &str) {
         let mut progress = self.progress();
         if progress.refused.insert(key_id.into()) {
             let held = self.held.load();
@@ -234,7 +234,7 @@ impl KeyStore {
         }
     }
 
-    pub(in crate::bearer) fn status(&self) -> KeyStatus {
+    pub(crate) fn status(&self) -> KeyStatus {
         let held = self.held.load();
         let age = held.since.map(|since| self.clock.monotonic().since(since));
         let state = match (age, &self.source) {
