@@ -1,9 +1,10 @@
 //! The claims of an access token, each with its exact type. Nothing here is believed yet.
 
-use gateless_core::{Actor, Timestamp, TokenFault};
+use gateless_core::{Actor, ScopeSet, Timestamp, TokenFault};
 use serde::de::{Error, MapAccess};
 
 use crate::json::{self, NumericDate, Object, Text, Texts};
+use crate::terms::{Form, ScopeClaim};
 
 /// The longest identifier (`sub`, `client_id`, `jti`, `sid`, …) that is accepted, in bytes.
 const MAX_IDENTIFIER: usize = 512;
@@ -40,6 +41,51 @@ impl Claims {
     pub(crate) fn parse(json: &str) -> Option<Self> {
         json::read(json, Self::default())
     }
+
+    /// The scopes from the one configured claim in its one form; the others are not looked at (checklist TD-26).
+    pub(crate) fn take_scopes(
+        &mut self,
+        json: &str,
+        claim: &ScopeClaim,
+    ) -> Result<ScopeSet, TokenFault> {
+        let value = match &*claim.name {
+            "scope" => self.scope.take(),
+            "scp" => self.scp.take(),
+            other => named(json, other)?,
+        };
+        let scopes = match (value, claim.form) {
+            (None, _) => Ok(ScopeSet::empty()),
+            (Some(Texts::One(text)), Form::Text) => ScopeSet::parse(text),
+            (Some(Texts::Many(texts)), Form::List) => {
+                ScopeSet::from_tokens(texts.iter().map(AsRef::as_ref))
+            }
+            _ => return Err(TokenFault::ClaimsInvalid),
+        };
+        scopes.map_err(|_| TokenFault::ClaimsInvalid)
+    }
+
+    /// The client from the configured claim, or else from `client_id` and, where `takes_azp`, from `azp`.
+    pub(crate) fn take_client_id(
+        &mut self,
+        json: &str,
+        claim: Option<&str>,
+        takes_azp: bool,
+    ) -> Result<Option<Box<str>>, TokenFault> {
+        match claim {
+            Some(name) => match named(json, name)? {
+                None => Ok(None),
+                Some(Texts::One(id)) if is_identifier(&id) => Ok(Some(id)),
+                Some(_) => Err(TokenFault::ClaimsInvalid),
+            },
+            None if takes_azp => Ok(self.client_id.take().or(self.authorized_party.take())),
+            None => Ok(self.client_id.take()),
+        }
+    }
+}
+
+/// Whether a token is meant for nobody but the client that it was issued to, as ID tokens are.
+pub(crate) fn names_only_its_client(audience: &[Box<str>], client_id: Option<&str>) -> bool {
+    audience.iter().all(|named| Some(&**named) == client_id)
 }
 
 impl<'de> Object<'de> for Claims {

@@ -7,6 +7,7 @@ use gateless_core::{Principal, Timestamp, TokenFault};
 use crate::jwk::KeySet;
 use crate::key::Stamp;
 use crate::policy::TokenPolicy;
+use crate::statement::Statement;
 
 /// The claims of a token whose signature verified. Not a decision: that takes keys, a policy and the time.
 ///
@@ -18,25 +19,13 @@ use crate::policy::TokenPolicy;
 /// such as profile, algorithm and where the scopes stand, is not asked again. Whoever keeps facts keys them by policy.
 #[derive(Clone)]
 pub struct Facts {
-    principal: Principal,
-    not_before: Option<Timestamp>,
-    is_bound: bool,
+    statement: Statement,
     signer: Stamp,
 }
 
 impl Facts {
-    pub(crate) const fn new(
-        principal: Principal,
-        not_before: Option<Timestamp>,
-        is_bound: bool,
-        signer: Stamp,
-    ) -> Self {
-        Self {
-            principal,
-            not_before,
-            is_bound,
-            signer,
-        }
+    pub(crate) const fn new(statement: Statement, signer: Stamp) -> Self {
+        Self { statement, signer }
     }
 
     /// Decides whether the token is good with `keys`, for `policy`, at `now`. Costs no allocation.
@@ -54,60 +43,23 @@ impl Facts {
         policy: &TokenPolicy,
         now: Timestamp,
     ) -> Result<Principal, TokenFault> {
-        let principal = &self.principal;
-        keys.vouch(principal.key_id(), self.signer)?;
-        if principal.issuer() != &*policy.issuer {
-            return Err(TokenFault::IssuerUnknown);
-        }
-        self.judge_time(policy, now)?;
-        if !policy.accepts_audience(principal.audience()) {
-            return Err(TokenFault::AudienceMismatch);
-        }
-        if !policy.accepts_client(principal.client_id()) {
-            return Err(TokenFault::ClientNotAllowed);
-        }
-        if self.is_bound {
-            return Err(TokenFault::BindingUnsupported);
-        }
-        if policy.forbids_delegation && !principal.actors().is_empty() {
-            return Err(TokenFault::DelegationNotAllowed);
-        }
-        Ok(self.principal)
+        let Self { statement, signer } = self;
+        keys.vouch(statement.principal.key_id(), signer)?;
+        statement.judge(&policy.terms, now)?;
+        Ok(statement.principal)
     }
 
     /// About how much memory the facts hold on to, in bytes. Never less than the claims take.
     #[must_use]
     pub fn size(&self) -> usize {
-        size_of::<Self>() + self.principal.size()
-    }
-
-    fn judge_time(&self, policy: &TokenPolicy, now: Timestamp) -> Result<(), TokenFault> {
-        let expires_at = self.principal.expires_at();
-        if now >= expires_at.saturating_add(policy.leeway) {
-            return Err(TokenFault::Expired);
-        }
-        let latest = now.saturating_add(policy.leeway);
-        if self
-            .not_before
-            .is_some_and(|not_before| not_before > latest)
-        {
-            return Err(TokenFault::NotYetValid);
-        }
-        let issued_at = self.principal.issued_at();
-        if issued_at.is_some_and(|issued_at| issued_at > latest || issued_at > expires_at) {
-            return Err(TokenFault::IssuedInFuture);
-        }
-        if expires_at.since(issued_at.unwrap_or(now)) > policy.max_lifetime {
-            return Err(TokenFault::LifetimeTooLong);
-        }
-        Ok(())
+        size_of::<Self>() + self.statement.principal.size()
     }
 }
 
 impl fmt::Debug for Facts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Facts")
-            .field("principal", &self.principal)
+            .field("principal", &self.statement.principal)
             .finish_non_exhaustive()
     }
 }

@@ -8,6 +8,7 @@ use crate::header::Header;
 use crate::jwk::KeySet;
 use crate::key::{Key, Stamp};
 use crate::policy::{Profile, TokenPolicy};
+use crate::terms::Terms;
 
 /// A compact JWS (RFC 7515 §7.1), whatever its payload is.
 pub(crate) struct Jws<'t> {
@@ -30,11 +31,6 @@ impl<'t> Jws<'t> {
 
     /// Checks the header against `policy` and the signature against `keys`. Tells which key verified it.
     pub(crate) fn verify(&self, keys: &KeySet, policy: &TokenPolicy) -> Result<Stamp, TokenFault> {
-        self.check_header(policy)?;
-        self.check_signature(keys, policy)
-    }
-
-    fn check_header(&self, policy: &TokenPolicy) -> Result<(), TokenFault> {
         let is_expected = match (policy.profile, self.header.media_type()) {
             (Profile::Rfc9068, media_type) => media_type == Some("at+jwt"),
             (Profile::Lax, None) => true,
@@ -46,18 +42,23 @@ impl<'t> Jws<'t> {
         if self.header.carries_key() && !policy.ignores_key_headers {
             return Err(TokenFault::HeaderCarriesKey);
         }
-        if !policy.algorithms.contains(&self.header.algorithm()) {
-            return Err(TokenFault::AlgorithmNotAllowed);
-        }
-        Ok(())
-    }
-
-    fn check_signature(&self, keys: &KeySet, policy: &TokenPolicy) -> Result<Stamp, TokenFault> {
-        let algorithm = self.header.algorithm();
-        if policy.requires_low_s && !is_low_s(algorithm, &self.signature) {
+        self.check_algorithm(&policy.terms)?;
+        if policy.requires_low_s && !is_low_s(self.header.algorithm(), &self.signature) {
             return Err(TokenFault::SignatureInvalid);
         }
-        let mut candidates = keys.candidates(self.header.key_id(), algorithm)?;
+        self.check_signature(keys)
+    }
+
+    fn check_algorithm(&self, terms: &Terms) -> Result<(), TokenFault> {
+        if terms.algorithms.contains(&self.header.algorithm()) {
+            Ok(())
+        } else {
+            Err(TokenFault::AlgorithmNotAllowed)
+        }
+    }
+
+    fn check_signature(&self, keys: &KeySet) -> Result<Stamp, TokenFault> {
+        let mut candidates = keys.candidates(self.header.key_id(), self.header.algorithm())?;
         let signer = candidates.find(|key| key.verify(self.signed.as_bytes(), &self.signature));
         signer.map(Key::stamp).ok_or(TokenFault::SignatureInvalid)
     }

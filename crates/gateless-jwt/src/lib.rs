@@ -47,6 +47,8 @@ mod jws;
 mod key;
 mod policy;
 mod roca;
+mod statement;
+mod terms;
 #[cfg(test)]
 #[cfg(any(feature = "aws_lc_rs", feature = "rust_crypto"))]
 mod testing;
@@ -57,5 +59,6 @@ pub use facts::Facts;
 pub use header::Header;
 pub use jwk::{KeySet, KeySetError, SkipReason, SkippedKey};
 pub use key::{HmacSecret, Key, KeyError};
-pub use policy::{Profile, ScopeClaim, TokenPolicy};
+pub use policy::{Profile, TokenPolicy};
+pub use terms::ScopeClaim;
 pub use token::Unverified;

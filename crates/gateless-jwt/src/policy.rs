@@ -7,9 +7,7 @@ use gateless_core::ConfigError;
 
 use crate::algorithm::Algorithm;
 use crate::jwk::{KeySet, KeySetError};
-
-/// The largest leeway: beyond five minutes it is the clock that has to be mended.
-const MAX_LEEWAY: Duration = Duration::from_secs(300);
+use crate::terms::{ScopeClaim, Terms};
 
 /// What is asked of the tokens of one issuer. Issuer and audience have no default, everything else is strict.
 ///
@@ -27,20 +25,10 @@ const MAX_LEEWAY: Duration = Duration::from_secs(300);
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct TokenPolicy {
-    pub(crate) issuer: Arc<str>,
-    pub(crate) audiences: Vec<Box<str>>,
+    pub(crate) terms: Terms,
     pub(crate) profile: Profile,
-    pub(crate) algorithms: Vec<Algorithm>,
-    pub(crate) leeway: Duration,
-    pub(crate) max_lifetime: Duration,
-    pub(crate) allowed_clients: Option<Vec<Box<str>>>,
-    pub(crate) single_audience: bool,
-    pub(crate) forbids_delegation: bool,
     pub(crate) requires_low_s: bool,
     pub(crate) ignores_key_headers: bool,
-    pub(crate) allows_http_loopback: bool,
-    pub(crate) scope_claim: ScopeClaim,
-    pub(crate) client_claim: Option<Box<str>>,
 }
 
 /// Which form of access token an issuer makes.
@@ -59,76 +47,33 @@ pub enum Profile {
     Lax,
 }
 
-/// Where the granted scopes stand. One claim in one form; every other spelling is ignored.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ScopeClaim {
-    pub(crate) name: Box<str>,
-    pub(crate) form: Form,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Form {
-    Text,
-    List,
-}
-
-impl ScopeClaim {
-    /// A string of scopes separated by spaces; the default is `scope` (RFC 9068 §2.2.3).
-    #[must_use]
-    pub fn text(name: impl Into<Box<str>>) -> Self {
-        Self {
-            name: name.into(),
-            form: Form::Text,
-        }
-    }
-
-    /// A list of strings, one scope each; `scp` and `permissions` are seen.
-    #[must_use]
-    pub fn list(name: impl Into<Box<str>>) -> Self {
-        Self {
-            name: name.into(),
-            form: Form::List,
-        }
-    }
-}
-
 impl TokenPolicy {
     /// Tokens of `issuer` that are meant for `audience`; both compared byte for byte.
     pub fn new(issuer: impl Into<Arc<str>>, audience: impl Into<Box<str>>) -> Self {
         Self {
-            issuer: issuer.into(),
-            audiences: vec![audience.into()],
+            terms: Terms::new(issuer.into(), audience.into()),
             profile: Profile::Rfc9068,
-            algorithms: vec![Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA],
-            leeway: Duration::from_secs(30),
-            max_lifetime: Duration::from_secs(24 * 60 * 60),
-            allowed_clients: None,
-            single_audience: false,
-            forbids_delegation: false,
             requires_low_s: false,
             ignores_key_headers: false,
-            allows_http_loopback: false,
-            scope_claim: ScopeClaim::text("scope"),
-            client_claim: None,
         }
     }
 
     /// The issuer.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        &self.issuer
+        &self.terms.issuer
     }
 
     /// The algorithms that are allowed.
     #[must_use]
     pub fn allowed_algorithms(&self) -> &[Algorithm] {
-        &self.algorithms
+        &self.terms.algorithms
     }
 
     /// Whether the issuer may be reached over plain HTTP on a loopback address.
     #[must_use]
     pub const fn is_http_loopback_allowed(&self) -> bool {
-        self.allows_http_loopback
+        self.terms.allows_http_loopback
     }
 
     /// Reads a JWK set document, taking the keys that this policy's [`algorithms`](Self::algorithms) can use.
@@ -137,19 +82,19 @@ impl TokenPolicy {
     ///
     /// [`KeySetError`] when the document as a whole cannot be used.
     pub fn read_keys(&self, document: &[u8]) -> Result<KeySet, KeySetError> {
-        KeySet::from_json(document, &self.algorithms)
+        KeySet::from_json(document, &self.terms.algorithms)
     }
 
     /// Accepts one more audience. A token has to name at least one of those accepted (RFC 7519 §4.1.3).
     pub fn audience(mut self, audience: impl Into<Box<str>>) -> Self {
-        self.audiences.push(audience.into());
+        self.terms.audiences.push(audience.into());
         self
     }
 
     /// Refuses tokens that are meant for anybody else as well: those could be replayed by the other audience
     /// (RFC 9700 §2.3). Off by default.
     pub const fn single_audience(mut self) -> Self {
-        self.single_audience = true;
+        self.terms.single_audience = true;
         self
     }
 
@@ -164,13 +109,13 @@ impl TokenPolicy {
     /// They also decide what a key without `alg` is for: with just one RSA algorithm allowed, an RSA key is for that
     /// one; with several it is ambiguous and skipped.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
-        self.algorithms = algorithms.into_iter().collect();
+        self.terms.algorithms = algorithms.into_iter().collect();
         self
     }
 
     /// How far the clocks of issuer and service may be apart. 30 s by default, at most 300 s.
     pub const fn leeway(mut self, leeway: Duration) -> Self {
-        self.leeway = leeway;
+        self.terms.leeway = leeway;
         self
     }
 
@@ -179,7 +124,7 @@ impl TokenPolicy {
     /// A stolen token is good until it expires: short lives are the first defence (RFC 9700 §2.2). Set it to what the
     /// issuer really uses.
     pub const fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
-        self.max_lifetime = max_lifetime;
+        self.terms.max_lifetime = max_lifetime;
         self
     }
 
@@ -188,13 +133,13 @@ impl TokenPolicy {
         mut self,
         clients: impl IntoIterator<Item = T>,
     ) -> Self {
-        self.allowed_clients = Some(clients.into_iter().map(Into::into).collect());
+        self.terms.allowed_clients = Some(clients.into_iter().map(Into::into).collect());
         self
     }
 
     /// Refuses tokens with an `act` claim: nobody acts for anybody else here (RFC 8693 §4.1). Off by default.
     pub const fn forbid_delegation(mut self) -> Self {
-        self.forbids_delegation = true;
+        self.terms.forbids_delegation = true;
         self
     }
 
@@ -216,19 +161,19 @@ impl TokenPolicy {
 
     /// Where the scopes stand. `scope` as text by default.
     pub fn scope_claim(mut self, claim: ScopeClaim) -> Self {
-        self.scope_claim = claim;
+        self.terms.scope_claim = claim;
         self
     }
 
     /// Where the client id stands, in place of `client_id` (and `azp` in the lax profile): `cid` and `appid` are seen.
     pub fn client_claim(mut self, name: impl Into<Box<str>>) -> Self {
-        self.client_claim = Some(name.into());
+        self.terms.client_claim = Some(name.into());
         self
     }
 
     /// Lets the issuer be an `http://` address, on loopback only. For tests and demonstrations.
     pub const fn danger_allow_http_loopback(mut self) -> Self {
-        self.allows_http_loopback = true;
+        self.terms.allows_http_loopback = true;
         self
     }
 
@@ -238,108 +183,10 @@ impl TokenPolicy {
     ///
     /// [`ConfigError`] with every setting that cannot be used.
     pub fn check(&self) -> Result<(), ConfigError> {
-        let mut faults = ConfigError::collect();
-        self.check_issuer(&mut faults);
-        if self
-            .audiences
-            .iter()
-            .any(|audience| audience.trim().is_empty())
-        {
-            faults.add("audience", "is empty");
-        }
-        if self.algorithms.is_empty() {
-            faults.add("algorithms", "allows none");
-        }
-        if self.leeway > MAX_LEEWAY {
-            faults.add(
-                "leeway",
-                format!("of {:?} is longer than the 300 s allowed", self.leeway),
-            );
-        }
-        if self.max_lifetime.is_zero() {
-            faults.add("max_lifetime", "is zero: every token would be refused");
-        }
-        if self.allowed_clients.as_ref().is_some_and(Vec::is_empty) {
-            faults.add("allowed_clients", "is empty: every token would be refused");
-        }
-        if self.scope_claim.name.is_empty() {
-            faults.add("scope_claim", "has no name");
-        }
-        if self.client_claim.as_deref().is_some_and(str::is_empty) {
-            faults.add("client_claim", "has no name");
-        }
-        faults.into_result()
+        self.terms
+            .check(self.profile == Profile::Rfc9068)
+            .into_result()
     }
-
-    fn check_issuer(&self, faults: &mut ConfigError) {
-        let issuer = &*self.issuer;
-        if issuer.trim().is_empty() || issuer.chars().any(|c| c.is_control() || c == ' ') {
-            faults.add("issuer", "is empty, or has spaces or control characters");
-        } else if has_credentials(issuer) {
-            faults.add("issuer", "has credentials in it");
-        } else if issuer.starts_with("http://") {
-            if !self.allows_http_loopback {
-                faults.add("issuer", format!("{issuer} is not an https URL"));
-            } else if !is_loopback(issuer) {
-                faults.add(
-                    "issuer",
-                    format!("{issuer} is neither https nor on loopback"),
-                );
-            }
-        } else if self.profile == Profile::Rfc9068 && !issuer.starts_with("https://") {
-            faults.add(
-                "issuer",
-                format!("{issuer} is not an https URL, as RFC 9068 wants it"),
-            );
-        } else if issuer.contains(['?', '#']) {
-            faults.add(
-                "issuer",
-                format!("{issuer} has a query or fragment (RFC 8414 section 2)"),
-            );
-        }
-    }
-
-    pub(crate) fn accepts_audience<'a>(&self, audience: impl Iterator<Item = &'a str>) -> bool {
-        let is_ours = |named: &str| self.audiences.iter().any(|accepted| **accepted == *named);
-        let mut audience = audience;
-        if self.single_audience {
-            // Every one of them has to be this service, and there is at least one.
-            let mut named = audience.peekable();
-            return named.peek().is_some() && named.all(is_ours);
-        }
-        audience.any(is_ours)
-    }
-
-    pub(crate) fn accepts_client(&self, client: Option<&str>) -> bool {
-        self.allowed_clients.as_ref().is_none_or(|allowed| {
-            client.is_some_and(|client| allowed.iter().any(|id| **id == *client))
-        })
-    }
-}
-
-/// Whether a URL has a user or password before its host. Such a URL is not repeated anywhere.
-fn has_credentials(url: &str) -> bool {
-    url.split_once("://")
-        .and_then(|(_, rest)| rest.split(['/', '?', '#']).next())
-        .is_some_and(|authority| authority.contains('@'))
-}
-
-/// Whether an `http://` address names a loopback host.
-fn is_loopback(url: &str) -> bool {
-    let authority = url
-        .strip_prefix("http://")
-        .and_then(|rest| rest.split(['/', '?', '#']).next());
-    let Some(authority) = authority.filter(|authority| !authority.contains('@')) else {
-        return false;
-    };
-    let host = match authority.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => authority.split(':').next().unwrap_or_default(),
-    };
-    host == "localhost"
-        || host
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback())
 }
 
 #[cfg(test)]
@@ -441,8 +288,14 @@ mod tests {
         #[case] alone: bool,
     ) {
         let policy = TokenPolicy::new("https://idp.example.com", "https://api.example.com");
-        assert_eq!(policy.accepts_audience(audience.iter().copied()), accepted);
+        assert_eq!(
+            policy.terms.accepts_audience(audience.iter().copied()),
+            accepted
+        );
         let policy = policy.single_audience();
-        assert_eq!(policy.accepts_audience(audience.iter().copied()), alone);
+        assert_eq!(
+            policy.terms.accepts_audience(audience.iter().copied()),
+            alone
+        );
     }
 }

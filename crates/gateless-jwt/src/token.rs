@@ -2,16 +2,16 @@
 
 use std::fmt;
 
-use gateless_core::{Principal, PrincipalKind, PrincipalParts, ScopeSet, TokenFault};
+use gateless_core::TokenFault;
 
 use crate::claims::{self, Claims};
 use crate::facts::Facts;
 use crate::header::Header;
-use crate::json::Texts;
 use crate::jwk::KeySet;
 use crate::jws::Jws;
 use crate::key::Stamp;
-use crate::policy::{Form, Profile, ScopeClaim, TokenPolicy};
+use crate::policy::{Profile, TokenPolicy};
+use crate::statement::{Settled, Statement};
 
 /// A token that was split and parsed, and whose signature nobody has checked.
 ///
@@ -63,7 +63,7 @@ impl<'t> Unverified<'t> {
     /// [`TokenFault::KeyUnknown`] when everything but the key is there, so that fetching newer keys can help; any
     /// other [`TokenFault`] when it cannot.
     pub fn verify(self, keys: &KeySet, policy: &TokenPolicy) -> Result<Facts, TokenFault> {
-        if *self.issuer != *policy.issuer {
+        if *self.issuer != *policy.terms.issuer {
             return Err(TokenFault::IssuerUnknown);
         }
         let signer = self.jws.verify(keys, policy)?;
@@ -78,10 +78,14 @@ impl<'t> Unverified<'t> {
             mut claims,
             ..
         } = self;
-        let scopes = scopes(&mut claims, &json, &policy.scope_claim)?;
-        let client_id = client_id(&mut claims, &json, policy)?;
+        let scopes = claims.take_scopes(&json, &policy.terms.scope_claim)?;
+        let client_id = claims.take_client_id(
+            &json,
+            policy.terms.client_claim.as_deref(),
+            policy.profile == Profile::Lax,
+        )?;
         let expires_at = claims.expires_at.ok_or(TokenFault::ClaimMissing)?;
-        let audience = claims.audience.ok_or(TokenFault::ClaimMissing)?;
+        let audience = claims.audience.take().ok_or(TokenFault::ClaimMissing)?;
         if claims.says_other_use {
             return Err(TokenFault::UseNotAllowed);
         }
@@ -97,37 +101,23 @@ impl<'t> Unverified<'t> {
                 }
             }
             Profile::Lax => {
-                let is_for_its_client = audience
-                    .iter()
-                    .all(|named| Some(named) == client_id.as_ref());
-                if claims.marks_other_kind || is_for_its_client {
+                if claims.marks_other_kind
+                    || claims::names_only_its_client(&audience, client_id.as_deref())
+                {
                     return Err(TokenFault::UseNotAllowed);
                 }
             }
         }
-        let kind = match &claims.subject {
-            Some(subject) if Some(subject) != client_id.as_ref() => PrincipalKind::User,
-            _ => PrincipalKind::Client,
-        };
-        let principal = Principal::assert_authenticated(PrincipalParts {
-            issuer: policy.issuer.clone(),
-            subject: claims.subject,
+        let settled = Settled {
+            issuer: policy.terms.issuer.clone(),
             client_id,
-            token_id: claims.token_id,
-            session_id: claims.session_id,
-            kind,
             scopes,
             audience,
             expires_at,
-            issued_at: claims.issued_at,
-            authenticated_at: claims.authenticated_at,
-            authentication_context: claims.authentication_context,
-            actors: claims.actors.into(),
             key_id: jws.header.into_key_id(),
-            claims: json,
-        });
-        let (not_before, is_bound) = (claims.not_before, claims.is_bound);
-        Ok(Facts::new(principal, not_before, is_bound, signer))
+            json,
+        };
+        Ok(Facts::new(Statement::new(claims, settled), signer))
     }
 }
 
@@ -136,42 +126,6 @@ impl fmt::Debug for Unverified<'_> {
         f.debug_struct("Unverified")
             .field("algorithm", &self.jws.header.algorithm())
             .finish_non_exhaustive()
-    }
-}
-
-/// The scopes from the one configured claim in its one form; the others are not looked at (checklist TD-26).
-fn scopes(claims: &mut Claims, json: &str, claim: &ScopeClaim) -> Result<ScopeSet, TokenFault> {
-    let value = match &*claim.name {
-        "scope" => claims.scope.take(),
-        "scp" => claims.scp.take(),
-        other => claims::named(json, other)?,
-    };
-    let scopes = match (value, claim.form) {
-        (None, _) => Ok(ScopeSet::empty()),
-        (Some(Texts::One(text)), Form::Text) => ScopeSet::parse(text),
-        (Some(Texts::Many(texts)), Form::List) => {
-            ScopeSet::from_tokens(texts.iter().map(AsRef::as_ref))
-        }
-        _ => return Err(TokenFault::ClaimsInvalid),
-    };
-    scopes.map_err(|_| TokenFault::ClaimsInvalid)
-}
-
-fn client_id(
-    claims: &mut Claims,
-    json: &str,
-    policy: &TokenPolicy,
-) -> Result<Option<Box<str>>, TokenFault> {
-    match policy.client_claim.as_deref() {
-        Some(name) => match claims::named(json, name)? {
-            None => Ok(None),
-            Some(Texts::One(id)) if claims::is_identifier(&id) => Ok(Some(id)),
-            Some(_) => Err(TokenFault::ClaimsInvalid),
-        },
-        None => Ok(match policy.profile {
-            Profile::Rfc9068 => claims.client_id.take(),
-            Profile::Lax => claims.client_id.take().or(claims.authorized_party.take()),
-        }),
     }
 }
 

@@ -40,12 +40,12 @@ fn facts(expires_at: i64, issued_at: Option<i64>, not_before: Option<i64>) -> Fa
         key_id: None,
         claims: "{}".into(),
     });
-    Facts::new(
+    let statement = Statement {
         principal,
-        not_before.map(at),
-        false,
-        keys().keys()[0].stamp(),
-    )
+        not_before: not_before.map(at),
+        is_bound: false,
+    };
+    Facts::new(statement, keys().keys()[0].stamp())
 }
 
 fn at(millis: i64) -> Timestamp {

@@ -6,7 +6,7 @@ mod laws;
 mod signatures;
 mod structure;
 
-use gateless_core::scope;
+use gateless_core::{Principal, PrincipalKind, scope};
 use proptest::prelude::*;
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -16,7 +16,7 @@ use crate::testing::{
     AUDIENCE, ISSUER, NOW, Signer, authenticate, claims, claims_with, claims_without, encode,
     key_set, mac, merged, policy, signer,
 };
-use crate::{Algorithm, HmacSecret, Key, KeySet};
+use crate::{Algorithm, HmacSecret, Key, KeySet, ScopeClaim};
 
 fn issuer() -> &'static Signer {
     signer(Algorithm::EdDSA)
