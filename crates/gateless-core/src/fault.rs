@@ -80,6 +80,13 @@ reasons! {
         KeyRefused = "key_refused",
         /// The signature does not verify.
         SignatureInvalid = "signature_invalid",
+        /// The authorization server does not introspect tokens of this kind: it answers `unsupported_token_type`
+        /// (RFC 7009 §2.2.1).
+        NotIntrospectable = "not_introspectable",
+        /// What the authorization server says about the token breaks RFC 7662: `active` is not a boolean.
+        AnswerInvalid = "answer_invalid",
+        /// The authorization server says that the token is not active (RFC 7662 §2.2).
+        Inactive = "inactive",
         /// The claims are not a strict JSON object, or a claim has the wrong type.
         ClaimsInvalid = "claims_invalid",
         /// A claim that the profile requires is missing.
