@@ -155,12 +155,17 @@ fn has_control(text: &str) -> bool {
     }
 }
 
-/// A string, or a list of strings with at least one (RFC 7519 §4.1.3).
 fn audience<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Box<[Box<str>]>, A::Error> {
-    match map.next_value()? {
-        Texts::One(one) => Ok(Box::new([one])),
-        Texts::Many(many) if !many.is_empty() => Ok(many),
-        _ => Err(A::Error::custom("aud is not a string or a list of strings")),
+    let named = audience_of(map.next_value()?);
+    named.ok_or_else(|| A::Error::custom("aud is not a string or a list of strings"))
+}
+
+/// A string, or a list of strings with at least one (RFC 7519 §4.1.3).
+pub(crate) fn audience_of(texts: Texts) -> Option<Box<[Box<str>]>> {
+    match texts {
+        Texts::One(one) => Some(Box::new([one])),
+        Texts::Many(many) if !many.is_empty() => Some(many),
+        _ => None,
     }
 }
 

@@ -113,13 +113,9 @@ impl<'de> Names<'de> {
     }
 }
 
-/// The visitor methods for everything that is neither text, list nor object.
-macro_rules! scalars {
+/// The visitor methods for numbers and null.
+macro_rules! numbers {
     ($value:expr) => {
-        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
-            Ok($value)
-        }
-
         fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
             Ok($value)
         }
@@ -138,12 +134,28 @@ macro_rules! scalars {
     };
 }
 
+/// The visitor methods for everything that is neither text, list nor object.
+macro_rules! scalars {
+    ($value:expr) => {
+        fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+            Ok($value)
+        }
+
+        numbers!($value);
+    };
+}
+
 /// Any value, read only to see that it is strict JSON.
 struct Checked {
     depth: u8,
 }
 
 impl Checked {
+    /// The value of a member of the outermost object.
+    const MEMBER: Self = Self {
+        depth: MAX_DEPTH - 1,
+    };
+
     fn deeper<E: Error>(&self) -> Result<Self, E> {
         let depth = self
             .depth
@@ -262,11 +274,7 @@ impl<'de> Deserialize<'de> for Texts {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Texts, A::Error> {
-                Checked {
-                    depth: MAX_DEPTH - 1,
-                }
-                .visit_map(map)
-                .map(|()| Texts::Other)
+                Checked::MEMBER.visit_map(map).map(|()| Texts::Other)
             }
         }
 
@@ -312,6 +320,43 @@ impl<'de> Visitor<'de> for Element {
         }
         .visit_map(map)
         .map(|()| None)
+    }
+}
+
+/// `true` or `false`, or `None` for any other strict value.
+pub(crate) struct Flag(pub(crate) Option<bool>);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FlagVisitor;
+
+        impl<'de> Visitor<'de> for FlagVisitor {
+            type Value = Flag;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a value")
+            }
+
+            numbers!(Flag(None));
+
+            fn visit_bool<E>(self, flag: bool) -> Result<Flag, E> {
+                Ok(Flag(Some(flag)))
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Flag, E> {
+                Ok(Flag(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Flag, A::Error> {
+                Checked::MEMBER.visit_seq(seq).map(|()| Flag(None))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Flag, A::Error> {
+                Checked::MEMBER.visit_map(map).map(|()| Flag(None))
+            }
+        }
+
+        deserializer.deserialize_any(FlagVisitor)
     }
 }
 

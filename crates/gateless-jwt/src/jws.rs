@@ -49,6 +49,19 @@ impl<'t> Jws<'t> {
         self.check_signature(keys)
     }
 
+    /// The same for an answer of an authorization server (RFC 9701 §5), which is no access token, as an access token is
+    /// no answer.
+    pub(crate) fn verify_answer(&self, keys: &KeySet, terms: &Terms) -> Result<(), TokenFault> {
+        if self.header.media_type() != Some("token-introspection+jwt") {
+            return Err(TokenFault::TypeNotAllowed);
+        }
+        if self.header.carries_key() {
+            return Err(TokenFault::HeaderCarriesKey);
+        }
+        self.check_algorithm(terms)?;
+        self.check_signature(keys).map(|_| ())
+    }
+
     fn check_algorithm(&self, terms: &Terms) -> Result<(), TokenFault> {
         if terms.algorithms.contains(&self.header.algorithm()) {
             Ok(())

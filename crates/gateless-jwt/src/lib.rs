@@ -27,6 +27,13 @@
 //! }
 //! ```
 //!
+//! # Tokens that are asked about
+//!
+//! What an authorization server answers about a token (RFC 7662) goes the same way: [`Answer::read`] or, for a signed
+//! one, [`Answer::verify`] reads it strictly; [`ActiveToken::into_facts`] holds it against an [`IntrospectionPolicy`];
+//! [`IntrospectedFacts::judge`] decides at a time. [`TokenShape`] tells which tokens may be sent to whom. Asking is up
+//! to the caller.
+//!
 //! # Signatures
 //!
 //! With the feature `aws_lc_rs` (default) keys are parsed once, when the set is read. With `rust_crypto` alone the
@@ -41,12 +48,14 @@ mod claims;
 mod ed25519;
 mod facts;
 mod header;
+mod introspection;
 mod json;
 mod jwk;
 mod jws;
 mod key;
 mod policy;
 mod roca;
+mod shape;
 mod statement;
 mod terms;
 #[cfg(test)]
@@ -57,8 +66,10 @@ mod token;
 pub use algorithm::Algorithm;
 pub use facts::Facts;
 pub use header::Header;
+pub use introspection::{ActiveToken, Answer, AnswerFault, IntrospectedFacts, IntrospectionPolicy};
 pub use jwk::{KeySet, KeySetError, SkipReason, SkippedKey};
 pub use key::{HmacSecret, Key, KeyError};
 pub use policy::{Profile, TokenPolicy};
+pub use shape::TokenShape;
 pub use terms::ScopeClaim;
 pub use token::Unverified;

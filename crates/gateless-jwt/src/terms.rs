@@ -21,6 +21,8 @@ pub(crate) struct Terms {
     pub(crate) max_lifetime: Duration,
     pub(crate) allowed_clients: Option<Vec<Box<str>>>,
     pub(crate) single_audience: bool,
+    /// Only for introspected tokens: a signed one always names its audience.
+    pub(crate) accepts_missing_audience: bool,
     pub(crate) forbids_delegation: bool,
     pub(crate) allows_http_loopback: bool,
     pub(crate) scope_claim: ScopeClaim,
@@ -71,6 +73,7 @@ impl Terms {
             max_lifetime: Duration::from_secs(24 * 60 * 60),
             allowed_clients: None,
             single_audience: false,
+            accepts_missing_audience: false,
             forbids_delegation: false,
             allows_http_loopback: false,
             scope_claim: ScopeClaim::text("scope"),
@@ -144,13 +147,14 @@ impl Terms {
     /// Whether one of those that the token names is this service, and with a `single_audience` all of them.
     pub(crate) fn accepts_audience<'a>(&self, audience: impl Iterator<Item = &'a str>) -> bool {
         let is_ours = |named: &str| self.audiences.iter().any(|accepted| **accepted == *named);
-        let mut audience = audience;
-        if self.single_audience {
-            // Every one of them has to be this service, and there is at least one.
-            let mut named = audience.peekable();
-            return named.peek().is_some() && named.all(is_ours);
+        let mut named = audience.peekable();
+        if named.peek().is_none() {
+            self.accepts_missing_audience
+        } else if self.single_audience {
+            named.all(is_ours)
+        } else {
+            named.any(is_ours)
         }
-        audience.any(is_ours)
     }
 
     /// Whether the token was issued to an allowed client.

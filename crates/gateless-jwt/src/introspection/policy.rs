@@ -1,0 +1,171 @@
+//! What is asked of the tokens that an authorization server is asked about.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use gateless_core::ConfigError;
+
+use crate::algorithm::Algorithm;
+use crate::terms::{ScopeClaim, Terms};
+
+/// What is asked of the tokens of one authorization server that are introspected. Issuer and audience have no default,
+/// everything else is strict.
+///
+/// That the server calls a token active only says that the token is good somewhere. Whether it is good here is asked
+/// of its claims, as with a token that is signed (RFC 7662 §4).
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use gateless_jwt::IntrospectionPolicy;
+///
+/// let policy = IntrospectionPolicy::new("https://idp.example.com", "https://api.example.com")
+///     .max_lifetime(Duration::from_secs(3600))
+///     .allowed_clients(["web", "batch"]);
+/// policy.check()?;
+/// # Ok::<(), gateless_core::ConfigError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct IntrospectionPolicy {
+    pub(crate) terms: Terms,
+    pub(crate) assumed_lifetime: Option<Duration>,
+}
+
+impl IntrospectionPolicy {
+    /// Tokens of `issuer` that are meant for `audience`; both compared byte for byte.
+    ///
+    /// An answer need not name its issuer (RFC 7662 §2.2): the server was asked because it is this one.
+    pub fn new(issuer: impl Into<Arc<str>>, audience: impl Into<Box<str>>) -> Self {
+        Self {
+            terms: Terms::new(issuer.into(), audience.into()),
+            assumed_lifetime: None,
+        }
+    }
+
+    /// The issuer.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.terms.issuer
+    }
+
+    /// The algorithms that signed answers may use.
+    #[must_use]
+    pub fn allowed_algorithms(&self) -> &[Algorithm] {
+        &self.terms.algorithms
+    }
+
+    /// Whether the issuer may be reached over plain HTTP on a loopback address.
+    #[must_use]
+    pub const fn is_http_loopback_allowed(&self) -> bool {
+        self.terms.allows_http_loopback
+    }
+
+    /// Accepts one more audience. A token has to name at least one of those accepted (RFC 7519 §4.1.3).
+    pub fn audience(mut self, audience: impl Into<Box<str>>) -> Self {
+        self.terms.audiences.push(audience.into());
+        self
+    }
+
+    /// Refuses tokens that are meant for anybody else as well: those could be replayed by the other audience
+    /// (RFC 9700 §2.3). Off by default.
+    pub const fn single_audience(mut self) -> Self {
+        self.terms.single_audience = true;
+        self
+    }
+
+    /// The algorithms that signed answers (RFC 9701) may use, in place of RS256, ES256 and `EdDSA`.
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
+        self.terms.algorithms = algorithms.into_iter().collect();
+        self
+    }
+
+    /// How far the clocks of issuer and service may be apart. 30 s by default, at most 300 s.
+    pub const fn leeway(mut self, leeway: Duration) -> Self {
+        self.terms.leeway = leeway;
+        self
+    }
+
+    /// The longest life (`exp − iat`) that is accepted. 24 hours by default.
+    ///
+    /// Where the answer names no `iat`, what is left of the life may not be longer than that.
+    pub const fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
+        self.terms.max_lifetime = max_lifetime;
+        self
+    }
+
+    /// Accepts only tokens that were issued to these clients. Any client by default.
+    pub fn allowed_clients<T: Into<Box<str>>>(
+        mut self,
+        clients: impl IntoIterator<Item = T>,
+    ) -> Self {
+        self.terms.allowed_clients = Some(clients.into_iter().map(Into::into).collect());
+        self
+    }
+
+    /// Refuses tokens with an `act` claim: nobody acts for anybody else here (RFC 8693 §4.1). Off by default.
+    pub const fn forbid_delegation(mut self) -> Self {
+        self.terms.forbids_delegation = true;
+        self
+    }
+
+    /// Where the scopes stand. `scope` as text by default (RFC 7662 §2.2).
+    pub fn scope_claim(mut self, claim: ScopeClaim) -> Self {
+        self.terms.scope_claim = claim;
+        self
+    }
+
+    /// Where the client id stands, in place of `client_id` and `azp`: `cid` and `appid` are seen.
+    pub fn client_claim(mut self, name: impl Into<Box<str>>) -> Self {
+        self.terms.client_claim = Some(name.into());
+        self
+    }
+
+    /// For servers that name no `exp`: a token without one is taken to end this long after it was asked about.
+    ///
+    /// `exp` is optional in an answer (RFC 7662 §2.2). Without this setting a token that does not say when it ends is
+    /// refused. A server that knows the end but does not tell it says `active: false` after it, so choose no more than
+    /// the time for which you would go without asking again.
+    pub const fn assume_lifetime(mut self, lifetime: Duration) -> Self {
+        self.assumed_lifetime = Some(lifetime);
+        self
+    }
+
+    /// Accepts tokens of which the server does not say whom they are meant for.
+    ///
+    /// Any token of that server then opens this service, also one that was meant for another (RFC 9700 §2.3). An `aud`
+    /// that is there still has to match. An answer without `aud` must say `token_type: Bearer` (RFC 7662 §2.2): servers
+    /// call refresh tokens active too, and only the `token_type`, which those lack, tells them apart.
+    pub const fn danger_accept_missing_audience(mut self) -> Self {
+        self.terms.accepts_missing_audience = true;
+        self
+    }
+
+    /// Lets the issuer be an `http://` address, on loopback only. For tests and demonstrations.
+    pub const fn danger_allow_http_loopback(mut self) -> Self {
+        self.terms.allows_http_loopback = true;
+        self
+    }
+
+    /// Checks the settings.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] with every setting that cannot be used.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        let mut faults = self.terms.check(false);
+        if self.assumed_lifetime.is_some_and(|life| life.is_zero()) {
+            faults.add(
+                "assume_lifetime",
+                "is zero: a token without exp would be refused",
+            );
+        }
+        if self.assumed_lifetime > Some(self.terms.max_lifetime) {
+            faults.add(
+                "assume_lifetime",
+                "is longer than max_lifetime: a token without exp would be refused",
+            );
+        }
+        faults.into_result()
+    }
+}
