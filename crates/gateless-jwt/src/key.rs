@@ -53,6 +53,24 @@ pub enum KeyError {
     /// The backend refuses the key: a point off the curve, or a modulus of the wrong form.
     #[error("the key material is not valid")]
     InvalidMaterial,
+    /// The text holds no PEM section that can be read.
+    #[error("the text holds no key in PEM")]
+    PemInvalid,
+    /// The PEM holds a public key or a certificate where a private key is expected.
+    #[error("the PEM holds no private key")]
+    NotPrivate,
+    /// The private key is encrypted: decrypt it where it is deployed, there is no place for its password here.
+    #[error("the private key is encrypted")]
+    Encrypted,
+    /// The PEM holds more than one private key.
+    #[error("the PEM holds more than one private key")]
+    SeveralKeys,
+    /// The private key is damaged, of a form that is not known, or its parts do not belong together.
+    #[error("the private key is not valid")]
+    PrivateKeyInvalid,
+    /// The RSA key has fewer than 2048 bits (RFC 7518 §3.3).
+    #[error("the RSA key is shorter than 2048 bits")]
+    RsaTooShort,
     /// The crate was built without `aws_lc_rs` and `rust_crypto`.
     #[error("no cryptographic backend is compiled in")]
     NoBackend,

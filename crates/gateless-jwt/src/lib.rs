@@ -56,6 +56,7 @@ mod key;
 mod policy;
 mod roca;
 mod shape;
+mod signing;
 mod statement;
 mod terms;
 #[cfg(test)]
@@ -71,5 +72,6 @@ pub use jwk::{KeySet, KeySetError, SkipReason, SkippedKey};
 pub use key::{HmacSecret, Key, KeyError};
 pub use policy::{Profile, TokenPolicy};
 pub use shape::TokenShape;
+pub use signing::{SigningError, SigningKey};
 pub use terms::ScopeClaim;
 pub use token::Unverified;

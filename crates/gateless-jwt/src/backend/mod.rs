@@ -18,11 +18,11 @@ mod rust_crypto;
 mod tests;
 
 #[cfg(feature = "aws_lc_rs")]
-pub(crate) use aws_lc::Verifier;
+pub(crate) use aws_lc::{Signer, Verifier};
 #[cfg(not(any(feature = "aws_lc_rs", feature = "rust_crypto")))]
-pub(crate) use none::Verifier;
+pub(crate) use none::{Signer, Verifier};
 #[cfg(all(feature = "rust_crypto", not(feature = "aws_lc_rs")))]
-pub(crate) use rust_crypto::Verifier;
+pub(crate) use rust_crypto::{Signer, Verifier};
 
 /// Key material as JWK and configuration deliver it, checked for form and size.
 #[cfg_attr(
@@ -77,4 +77,18 @@ impl Material<'_> {
             Err(KeyError::AlgorithmMismatch)
         }
     }
+}
+
+/// A private key that fits its algorithm, as DER.
+#[cfg_attr(
+    not(any(feature = "aws_lc_rs", feature = "rust_crypto")),
+    allow(dead_code, reason = "without a backend nobody reads it")
+)]
+pub(crate) enum Private<'a> {
+    /// PKCS#1.
+    Rsa(&'a [u8]),
+    /// PKCS#8.
+    Ec(&'a [u8]),
+    /// PKCS#8.
+    Ed25519(&'a [u8]),
 }

@@ -1,14 +1,14 @@
-//! The RustCrypto crates, through the verifiers of jsonwebtoken's provider table.
+//! The RustCrypto crates, through the verifiers and signers of jsonwebtoken's provider table.
 //!
-//! jsonwebtoken's own `decode`, `verify` and process-wide default provider are not used. Its verifiers are not
-//! `Sync`, so one is made for each signature; next to the arithmetic that costs nothing.
+//! jsonwebtoken's own `encode`, `decode`, `verify` and process-wide default provider are not used. Neither
+//! kind is `Sync`, so one is made for each signature; next to the arithmetic that costs nothing.
 
 use std::sync::Arc;
 
 use jsonwebtoken::crypto::rust_crypto::DEFAULT_PROVIDER;
-use jsonwebtoken::{Algorithm as Name, DecodingKey, DecodingKeyKind};
+use jsonwebtoken::{Algorithm as Name, DecodingKey, DecodingKeyKind, EncodingKey};
 
-use super::Material;
+use super::{Material, Private};
 use crate::algorithm::Algorithm;
 use crate::key::KeyError;
 
@@ -55,6 +55,34 @@ impl Verifier {
         }
         (DEFAULT_PROVIDER.verifier_factory)(&self.algorithm, &self.key)
             .is_ok_and(|verifier| verifier.verify(message, &signature.to_vec()).is_ok())
+    }
+}
+
+/// jsonwebtoken overwrites its copies of the key when it drops them.
+pub(crate) struct Signer {
+    algorithm: Name,
+    key: EncodingKey,
+}
+
+impl Signer {
+    pub(crate) fn new(algorithm: Algorithm, private: &Private<'_>) -> Result<Self, KeyError> {
+        let key = match private {
+            Private::Rsa(der) => EncodingKey::from_rsa_der(der),
+            Private::Ec(der) => EncodingKey::from_ec_der(der),
+            Private::Ed25519(der) => EncodingKey::from_ed_der(der),
+        };
+        let algorithm = name(algorithm);
+        let signer = Self { algorithm, key };
+        // An RSA key is not even parsed until something is signed with it.
+        match signer.sign(&[]) {
+            Some(_) => Ok(signer),
+            None => Err(KeyError::PrivateKeyInvalid),
+        }
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> Option<Vec<u8>> {
+        let signer = (DEFAULT_PROVIDER.signer_factory)(&self.algorithm, &self.key).ok()?;
+        signer.try_sign(message).ok()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The raw signature vectors, on every backend that is compiled in: also on the one that the other wins over.
 
-use super::Material;
+use super::{Material, Private};
 use crate::algorithm::Algorithm;
 use crate::key::KeyError;
 use crate::testing::{Outcome, Vectors, hex, signer};
@@ -8,6 +8,11 @@ use crate::testing::{Outcome, Vectors, hex, signer};
 trait Backend: Sized {
     fn new(algorithm: Algorithm, material: &Material<'_>) -> Result<Self, KeyError>;
     fn verify(&self, message: &[u8], signature: &[u8]) -> bool;
+    fn signature(
+        algorithm: Algorithm,
+        private: &Private<'_>,
+        message: &[u8],
+    ) -> Result<Vec<u8>, KeyError>;
 }
 
 macro_rules! backends {
@@ -20,6 +25,15 @@ macro_rules! backends {
 
             fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
                 self.verify(message, signature)
+            }
+
+            fn signature(
+                algorithm: Algorithm,
+                private: &Private<'_>,
+                message: &[u8],
+            ) -> Result<Vec<u8>, KeyError> {
+                let signer = super::$name::Signer::new(algorithm, private)?;
+                Ok(signer.sign(message).unwrap())
             }
         }
 
@@ -65,6 +79,25 @@ macro_rules! backends {
             #[test]
             fn tc_11_a_mac_is_compared_at_full_length() {
                 super::a_mac_is_compared_at_full_length::<Tested>();
+            }
+
+            #[test]
+            fn what_is_signed_here_verifies_on_every_backend() {
+                #[cfg(feature = "aws_lc_rs")]
+                super::what_one_signs_the_other_verifies::<
+                    Tested,
+                    crate::backend::aws_lc::Verifier,
+                >();
+                #[cfg(feature = "rust_crypto")]
+                super::what_one_signs_the_other_verifies::<
+                    Tested,
+                    crate::backend::rust_crypto::Verifier,
+                >();
+            }
+
+            #[test]
+            fn a_private_key_whose_parts_do_not_fit_is_refused() {
+                super::a_private_key_whose_parts_do_not_fit_is_refused::<Tested>();
             }
         }
     )+};
@@ -245,5 +278,73 @@ fn a_mac_is_compared_at_full_length<B: Backend>() {
             other[at] ^= 1;
             assert!(!key.verify(b"message", &other), "byte {at}");
         }
+    }
+}
+
+const ASYMMETRIC: [Algorithm; 9] = [
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::EdDSA,
+];
+
+/// Hands over the private key in the form that backends take.
+fn with_private<T>(algorithm: Algorithm, pkcs8: &[u8], then: impl FnOnce(&Private<'_>) -> T) -> T {
+    match algorithm {
+        Algorithm::ES256 | Algorithm::ES384 => then(&Private::Ec(pkcs8)),
+        Algorithm::EdDSA => then(&Private::Ed25519(pkcs8)),
+        _ => {
+            let info = pkcs8::PrivateKeyInfo::try_from(pkcs8).unwrap();
+            then(&Private::Rsa(info.private_key))
+        }
+    }
+}
+
+fn what_one_signs_the_other_verifies<S: Backend, V: Backend>() {
+    for algorithm in ASYMMETRIC {
+        let issuer = signer(algorithm);
+        let public = issuer.public();
+        let exponent = &[1, 0, 1];
+        let material = match algorithm {
+            Algorithm::ES256 | Algorithm::ES384 => Material::Ec { point: &public },
+            Algorithm::EdDSA => Material::Ed25519(public.first_chunk().unwrap()),
+            _ => Material::Rsa {
+                modulus: &public,
+                exponent,
+            },
+        };
+        let key = V::new(algorithm, &material).unwrap();
+        let signature = with_private(algorithm, &issuer.pkcs8(), |private| {
+            S::signature(algorithm, private, b"message").unwrap()
+        });
+        assert!(key.verify(b"message", &signature), "{algorithm}");
+        assert!(!key.verify(b"massage", &signature), "{algorithm}");
+    }
+}
+
+/// One bit is changed in the middle: in a private number of RSA or in a scalar, which no longer fits the public key.
+fn a_private_key_whose_parts_do_not_fit_is_refused<B: Backend>() {
+    for algorithm in [
+        Algorithm::RS256,
+        Algorithm::PS256,
+        Algorithm::ES256,
+        Algorithm::ES384,
+    ] {
+        let mut pkcs8 = signer(algorithm).pkcs8();
+        let middle = match algorithm {
+            Algorithm::ES256 => 40,
+            Algorithm::ES384 => 50,
+            _ => pkcs8.len() / 2,
+        };
+        pkcs8[middle] ^= 1;
+        let error = with_private(algorithm, &pkcs8, |private| {
+            B::signature(algorithm, private, b"message").unwrap_err()
+        });
+        assert_eq!(error, KeyError::PrivateKeyInvalid, "{algorithm}");
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{
     self as sig, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RsaEncoding, RsaKeyPair,
@@ -95,6 +96,29 @@ impl Signer {
             Private::Ec(key) => key.sign(&random, message).unwrap().as_ref().to_vec(),
             Private::Ed25519(key) => key.sign(message).as_ref().to_vec(),
             Private::Secret(secret) => mac(algorithm, secret, message),
+        }
+    }
+
+    /// The private key in PKCS#8.
+    pub(crate) fn pkcs8(&self) -> Vec<u8> {
+        match &self.key {
+            Private::Rsa(key) => AsDer::<Pkcs8V1Der<'_>>::as_der(key)
+                .unwrap()
+                .as_ref()
+                .into(),
+            Private::Ec(key) => key.to_pkcs8v1().unwrap().as_ref().into(),
+            Private::Ed25519(key) => key.to_pkcs8v1().unwrap().as_ref().into(),
+            Private::Secret(_) => panic!("a secret has no PKCS#8"),
+        }
+    }
+
+    /// The public key: the modulus, the uncompressed point, or the compressed one.
+    pub(crate) fn public(&self) -> Vec<u8> {
+        match &self.key {
+            Private::Rsa(_) => self.modulus(),
+            Private::Ec(key) => key.public_key().as_ref().into(),
+            Private::Ed25519(key) => key.public_key().as_ref().into(),
+            Private::Secret(_) => panic!("a secret has no public part"),
         }
     }
 
