@@ -12,6 +12,7 @@
 //! | [`Rejection`] | every way to say no, with its code, statuses and challenge |
 //! | [`Wire`], [`Renderer`] | gRPC or HTTP, and the response that carries a rejection |
 //! | [`OnOutage`] | what happens while a dependency is away |
+//! | [`SharedStore`] | small values that a fleet shares for a while |
 //! | [`Clock`], [`Timestamp`], [`Monotonic`] | wall-clock time for claims, monotonic time for ages |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -30,6 +31,7 @@ mod render;
 mod requirement;
 mod scope;
 mod secret;
+mod store;
 mod time;
 mod token;
 mod wire;
@@ -51,5 +53,6 @@ pub use requirement::{
 };
 pub use scope::{InvalidScope, Scope, ScopeSet};
 pub use secret::AccessToken;
+pub use store::{SharedStore, StoreError, StoreFuture, StoreKey};
 pub use time::{Clock, Monotonic, Timestamp};
 pub use wire::Wire;

@@ -29,6 +29,8 @@
 //! | [`TokenBuilder`] | a good access token, to be spoiled in one respect |
 //! | [`FakeClock`] | wall and monotonic time that stand still until they are moved |
 //! | [`RouteCheck`] | proof that a service asks on each route for what is declared |
+//! | [`MemoryStore`] | a store that instances of a service share, which fails on demand ([`StoreFault`]) |
+//! | [`shared_store_conformance`] | what a store has to do, for those who write one |
 //! | [`Unforgiving`], [`Recorder`] | services to put under a layer |
 //!
 //! # Not for production
@@ -40,6 +42,7 @@ mod algorithm;
 mod builder;
 mod caching;
 mod clock;
+mod conformance;
 mod fault;
 mod guard;
 mod issuer;
@@ -50,13 +53,16 @@ mod routes;
 mod server;
 mod service;
 mod site;
+mod store;
 mod token;
 
 pub use algorithm::SigningAlgorithm;
 pub use builder::TestIssuerBuilder;
 pub use clock::FakeClock;
+pub use conformance::shared_store_conformance;
 pub use fault::Fault;
 pub use issuer::{Requests, TestIssuer};
 pub use routes::{RouteCheck, RouteFaults};
 pub use service::{Recorder, Unforgiving};
+pub use store::{MemoryStore, StoreFault};
 pub use token::{TokenBuilder, encode_segments};
