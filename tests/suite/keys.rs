@@ -30,7 +30,8 @@ async fn discovery_and_keys_are_fetched_once_and_used_from_then_on() {
         setup.issuer.requests(),
         Requests {
             discovery: 1,
-            jwks: 1
+            jwks: 1,
+            ..Requests::default()
         }
     );
 }
@@ -149,7 +150,8 @@ async fn te_04_ten_thousand_first_requests_cause_one_fetch() {
         setup.issuer.requests(),
         Requests {
             discovery: 1,
-            jwks: 1
+            jwks: 1,
+            ..Requests::default()
         }
     );
 }
@@ -413,7 +415,8 @@ async fn te_19_td_29_metadata_of_another_issuer_are_refused() {
             issuer.requests(),
             Requests {
                 discovery: 1,
-                jwks: 0
+                jwks: 0,
+                ..Requests::default()
             }
         );
     }
@@ -465,7 +468,8 @@ async fn te_16_te_19_the_address_of_the_keys_has_to_be_secure(#[case] jwks_uri: 
         setup.issuer.requests(),
         Requests {
             discovery: 1,
-            jwks: 0
+            jwks: 0,
+            ..Requests::default()
         }
     );
 }

@@ -11,6 +11,7 @@ use tokio::task;
 
 use crate::clock::SystemClock;
 use crate::guard;
+use crate::introspection::Introspection;
 use crate::issuer::{Inner, TestIssuer};
 use crate::keyring::KeyRing;
 use crate::server::Server;
@@ -61,7 +62,7 @@ impl TestIssuerBuilder {
     #[must_use]
     pub fn build(self) -> TestIssuer {
         guard::admit();
-        TestIssuer::from_inner(self.assemble("https://idp.example.com", ""))
+        TestIssuer::from_inner(self.assemble("https://idp.example.com"))
     }
 
     /// An issuer on a socket: see [`TestIssuer::serve`].
@@ -79,7 +80,7 @@ impl TestIssuerBuilder {
         let listener = TcpListener::bind(self.bind.unwrap_or(any_port)).await?;
         let address = listener.local_addr()?;
 
-        let mut inner = self.assemble(&format!("http://{address}"), &jwks_url(address));
+        let mut inner = self.assemble(&format!("http://{address}"));
         let site = Arc::clone(&inner.site);
         task::spawn_blocking(move || site.keys.generate()).await?;
         let site = Arc::clone(&inner.site);
@@ -87,7 +88,8 @@ impl TestIssuerBuilder {
         Ok(TestIssuer::from_inner(inner))
     }
 
-    fn assemble(self, default_issuer: &str, jwks_url: &str) -> Inner {
+    /// `base` is what comes before the paths of the endpoints, and the issuer unless that has a name of its own.
+    fn assemble(self, base: &str) -> Inner {
         let Self {
             issuer,
             clock,
@@ -95,12 +97,16 @@ impl TestIssuerBuilder {
             bind: _,
         } = self;
         let instance = random_hex();
-        let issuer = issuer.unwrap_or_else(|| default_issuer.to_owned());
+        let issuer = issuer.unwrap_or_else(|| base.to_owned());
+        let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let announced = discovery_issuer.as_ref().unwrap_or(&issuer);
-        let site = Site::new(KeyRing::new(&instance), announced, jwks_url);
+        let introspection_url = format!("{base}{}", Introspection::PATH);
+        let introspection = Introspection::new(&issuer, introspection_url, Arc::clone(&clock));
+        let jwks_url = format!("{base}{}", Document::JWKS_PATH);
+        let site = Site::new(KeyRing::new(&instance), introspection, announced, &jwks_url);
         Inner {
             site: Arc::new(site),
-            clock: clock.unwrap_or_else(|| Arc::new(SystemClock::new())),
+            clock,
             tokens: AtomicU64::new(0),
             server: None,
             instance,

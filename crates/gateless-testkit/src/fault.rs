@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderValue, StatusCode};
 use tokio::sync::watch;
 
@@ -20,7 +21,8 @@ pub enum Fault {
     Slow(Duration),
     /// Answers `302` with this `Location`, and again with the true document.
     Redirect(String),
-    /// Answers with a document that holds nothing: `{"keys":[]}` for the key set, `{}` for the discovery.
+    /// Answers with a document that holds nothing: `{"keys":[]}` for the key set, `{}` for the discovery and for an
+    /// introspection.
     EmptySet,
     /// Announces the whole document, sends half of it, and closes the connection.
     Truncated,
@@ -40,6 +42,8 @@ pub enum Fault {
         /// The body as it is sent.
         body: Vec<u8>,
     },
+    /// Reads the request, and closes the connection without an answer.
+    Disconnect,
 }
 
 impl Fault {
@@ -60,7 +64,17 @@ impl Fault {
             | Self::EmptySet
             | Self::Truncated
             | Self::Drip { .. }
-            | Self::Endless => {}
+            | Self::Endless
+            | Self::Disconnect => {}
+        }
+    }
+
+    /// What is sent in place of the true document, of which `empty` is the empty one.
+    pub(crate) fn content(&self, empty: &'static str) -> Option<Bytes> {
+        match self {
+            Self::EmptySet => Some(Bytes::from_static(empty.as_bytes())),
+            Self::Body(_, body) | Self::Encoded { body, .. } => Some(body.clone().into()),
+            _ => None,
         }
     }
 }
@@ -77,7 +91,19 @@ pub(crate) fn header_value(text: &str) -> HeaderValue {
 #[derive(Debug, Default)]
 pub(crate) struct Endpoint {
     requests: AtomicU64,
+    concurrent: AtomicU64,
+    most_concurrent: AtomicU64,
     fault: watch::Sender<Option<Fault>>,
+}
+
+/// A request that is being handled, until this is dropped.
+#[must_use]
+pub(crate) struct Handling<'e>(&'e Endpoint);
+
+impl Drop for Handling<'_> {
+    fn drop(&mut self) {
+        self.0.concurrent.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Endpoint {
@@ -94,12 +120,26 @@ impl Endpoint {
     }
 
     pub(crate) fn requests(&self) -> u64 {
-        self.requests.load(Ordering::Relaxed)
+        self.requests.load(Ordering::Acquire)
     }
 
-    /// Counts a request, and waits until it may be answered. What it returns is still wrong with the answer.
-    pub(crate) async fn receive(&self) -> Option<Fault> {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+    /// How many requests were handled at once, at most.
+    pub(crate) fn most_concurrent(&self) -> u64 {
+        self.most_concurrent.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request.
+    pub(crate) fn receive(&self) -> Handling<'_> {
+        let concurrent = self.concurrent.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most_concurrent
+            .fetch_max(concurrent, Ordering::Relaxed);
+        // After the other counters: whoever waits for the request finds it in them.
+        self.requests.fetch_add(1, Ordering::Release);
+        Handling(self)
+    }
+
+    /// Waits until a request may be answered. What it returns is still wrong with the answer.
+    pub(crate) async fn fault(&self) -> Option<Fault> {
         let mut faults = self.fault.subscribe();
         let fault = faults
             .wait_for(|fault| *fault != Some(Fault::Hang))

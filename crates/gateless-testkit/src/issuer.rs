@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::algorithm::SigningAlgorithm;
 use crate::builder::{TestIssuerBuilder, jwks_url};
 use crate::fault::{Fault, header_value};
+use crate::introspection::Introspection;
 use crate::keyring::KeyRing;
 use crate::server::Server;
 use crate::site::Site;
@@ -23,8 +24,8 @@ use crate::token::TokenBuilder;
 /// on average, and a few times that on a bad day, so each key is generated when it is first needed;
 /// [`serve`](Self::serve) and [`rotate`](Self::rotate) generate theirs before they return, so that no fetch waits.
 ///
-/// A served issuer stops, with all its connections, when its last clone and the last [`TokenBuilder`] that came
-/// from it are dropped.
+/// A served issuer stops, with all its connections, when its last clone and the last builder of a token that came from
+/// it are dropped.
 ///
 /// # Panics
 ///
@@ -50,6 +51,8 @@ pub struct Requests {
     pub discovery: u64,
     /// Requests to the key set.
     pub jwks: u64,
+    /// Requests to introspect a token.
+    pub introspection: u64,
 }
 
 impl TestIssuer {
@@ -67,7 +70,7 @@ impl TestIssuer {
     /// An issuer on a free port of 127.0.0.1, named after its address: `http://127.0.0.1:PORT`.
     ///
     /// It answers `GET` on `/.well-known/openid-configuration`, `/.well-known/oauth-authorization-server` and `/jwks`,
-    /// from a task of the current tokio runtime. The first two name endpoints for sign-in and tokens as well, as clients
+    /// and `POST` on [`/introspect`](#introspection), from a task of the current tokio runtime. The first two name endpoints for sign-in and tokens as well, as clients
     /// expect them to; nobody answers there.
     ///
     /// # Errors
@@ -147,7 +150,8 @@ impl TestIssuer {
     /// When the fault cannot be sent: a status below 200 or above 999, or text that no header can carry.
     pub fn set_fault(&self, fault: Fault) {
         self.set_discovery_fault(fault.clone());
-        self.set_jwks_fault(fault);
+        self.set_jwks_fault(fault.clone());
+        self.set_introspection_fault(fault);
     }
 
     /// Makes the key set misbehave.
@@ -172,6 +176,7 @@ impl TestIssuer {
     pub fn clear_fault(&self) {
         self.0.site.discovery.clear_fault();
         self.0.site.jwks.clear_fault();
+        self.introspection().endpoint.clear_fault();
     }
 
     /// Gives every answer of the key set this `Cache-Control` (RFC 9111 §5.2), faulty answers too. By default there is
@@ -218,6 +223,7 @@ impl TestIssuer {
         Requests {
             discovery: self.0.site.discovery.requests(),
             jwks: self.0.site.jwks.requests(),
+            introspection: self.introspection().endpoint.requests(),
         }
     }
 
@@ -230,6 +236,10 @@ impl TestIssuer {
 
     pub(crate) fn from_inner(inner: Inner) -> Self {
         Self(Arc::new(inner))
+    }
+
+    pub(crate) fn introspection(&self) -> &Introspection {
+        &self.0.site.introspection
     }
 
     pub(crate) fn keys(&self) -> &KeyRing {

@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::algorithm::SigningAlgorithm;
+use crate::jws::Jws;
 use crate::key::SigningKey;
 
 /// What an issuer starts with.
@@ -92,6 +93,13 @@ impl KeyRing {
     pub(crate) fn jwks(&self) -> Value {
         let keys: Vec<_> = self.snapshot().iter().map(|key| key.jwk()).collect();
         json!({ "keys": keys })
+    }
+
+    /// The claims of a token if a published key signed it.
+    pub(crate) fn claims_of(&self, token: &str) -> Option<Map<String, Value>> {
+        let jws = Jws::parse(token)?;
+        let keys: Vec<_> = self.snapshot().iter().map(|key| key.jwk()).collect();
+        jws.verify(&keys)
     }
 
     fn make(&self, algorithm: SigningAlgorithm) -> Arc<SigningKey> {

@@ -27,6 +27,8 @@
 //! |---|---|
 //! | [`TestIssuer`] | keys, their publication over HTTP, what caches are told, and ways for that to go wrong ([`Fault`]) |
 //! | [`TokenBuilder`] | a good access token, to be spoiled in one respect |
+//! | [`OpaqueTokenBuilder`] | one that says nothing itself, and what the issuer says of it when it is [asked](TestIssuer#introspection) |
+//! | [`Introspected`], [`ClientAuth`] | how somebody asked |
 //! | [`FakeClock`] | wall and monotonic time that stand still until they are moved |
 //! | [`RouteCheck`] | proof that a service asks on each route for what is declared |
 //! | [`MemoryStore`] | a store that instances of a service share, which fails on demand ([`StoreFault`]) |
@@ -45,7 +47,9 @@ mod clock;
 mod conformance;
 mod fault;
 mod guard;
+mod introspection;
 mod issuer;
+mod jws;
 mod key;
 mod keyring;
 mod payload;
@@ -61,6 +65,7 @@ pub use builder::TestIssuerBuilder;
 pub use clock::FakeClock;
 pub use conformance::shared_store_conformance;
 pub use fault::Fault;
+pub use introspection::{ClientAuth, Introspected, OpaqueTokenBuilder};
 pub use issuer::{Requests, TestIssuer};
 pub use routes::{RouteCheck, RouteFaults};
 pub use service::{Recorder, Unforgiving};

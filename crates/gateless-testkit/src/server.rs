@@ -1,13 +1,14 @@
-//! The HTTP side of an issuer: discovery and key set on a socket of this machine.
+//! The HTTP side of an issuer: discovery, key set and introspection on a socket of this machine.
 
-use std::convert::Infallible;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -16,6 +17,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::caching;
 use crate::fault::{Fault, header_value};
+use crate::introspection::Introspection;
 use crate::payload::Payload;
 use crate::site::{Document, Site};
 
@@ -81,7 +83,7 @@ async fn accept(listener: TcpListener, site: Arc<Site>) {
 async fn converse(stream: TcpStream, site: Arc<Site>) {
     let service = service_fn(|request| {
         let site = Arc::clone(&site);
-        async move { Ok::<_, Infallible>(answer(&site, &request).await) }
+        async move { answer(&site, request).await }
     });
     // An error here is a client that went away, or a fault that was asked for.
     let _ = http1::Builder::new()
@@ -89,46 +91,63 @@ async fn converse(stream: TcpStream, site: Arc<Site>) {
         .await;
 }
 
-async fn answer<B>(site: &Site, request: &Request<B>) -> Response<Payload> {
+/// An error in place of an answer closes the connection.
+async fn answer(site: &Site, request: Request<Incoming>) -> io::Result<Response<Payload>> {
+    if request.uri().path() == Introspection::PATH {
+        if request.method() != Method::POST {
+            return Ok(respond(StatusCode::METHOD_NOT_ALLOWED));
+        }
+        let _handling = site.introspection.endpoint.receive();
+        let (good, fault) = site.introspection.answer(&site.keys, request).await;
+        return send(good, fault);
+    }
     let Some(document) = Document::at(request.uri().path()) else {
-        return respond(StatusCode::NOT_FOUND, Payload::Whole(Bytes::new()));
+        return Ok(respond(StatusCode::NOT_FOUND));
     };
     if request.method() != Method::GET {
-        return respond(StatusCode::METHOD_NOT_ALLOWED, Payload::Whole(Bytes::new()));
+        return Ok(respond(StatusCode::METHOD_NOT_ALLOWED));
     }
+    publish(site, document, &request).await
+}
 
-    let fault = site.endpoint(document).receive().await;
+async fn publish<B>(
+    site: &Site,
+    document: Document,
+    request: &Request<B>,
+) -> io::Result<Response<Payload>> {
+    let endpoint = site.endpoint(document);
+    let _handling = endpoint.receive();
+    let fault = endpoint.fault().await;
     // Read only now: keys may have been rotated while the request was left hanging.
-    let content = match &fault {
-        Some(Fault::EmptySet) => Bytes::from_static(document.empty().as_bytes()),
-        Some(Fault::Body(_, body) | Fault::Encoded { body, .. }) => body.clone().into(),
-        _ => site.content(document).into(),
-    };
+    let instead = fault.as_ref().and_then(|it| it.content(document.empty()));
+    let content = instead.unwrap_or_else(|| site.content(document).into());
     let fields = site.caching_fields(document, &content);
     let mut response = if fault.is_none() && caching::is_current(request.headers(), &fields) {
         site.caching.count_not_modified();
-        respond(StatusCode::NOT_MODIFIED, Payload::Whole(Bytes::new()))
+        respond(StatusCode::NOT_MODIFIED)
     } else {
         let content_type = HeaderValue::from_static(document.content_type());
-        send(content, content_type, fault)
+        let mut good = Response::new(content);
+        good.headers_mut().insert(CONTENT_TYPE, content_type);
+        send(good, fault)?
     };
     response.headers_mut().extend(fields);
-    response
+    Ok(response)
 }
 
-/// The answer that is about `content`, as the fault has it.
-fn send(content: Bytes, content_type: HeaderValue, fault: Option<Fault>) -> Response<Payload> {
+/// A good answer, as the fault has it.
+fn send(good: Response<Bytes>, fault: Option<Fault>) -> io::Result<Response<Payload>> {
+    let (mut head, content) = good.into_parts();
+    let headers = &mut head.headers;
     let length = content.len();
-    let mut status = StatusCode::OK;
-    let mut headers = HeaderMap::from_iter([(CONTENT_TYPE, content_type)]);
     let payload = match fault {
         None | Some(Fault::Hang | Fault::Slow(_) | Fault::EmptySet) => Payload::Whole(content),
         Some(Fault::Status(code)) => {
-            status = StatusCode::from_u16(code).expect("vetted when the fault was set");
+            head.status = StatusCode::from_u16(code).expect("vetted when the fault was set");
             Payload::Whole(content)
         }
         Some(Fault::Redirect(to)) => {
-            status = StatusCode::FOUND;
+            head.status = StatusCode::FOUND;
             headers.insert(LOCATION, header_value(&to));
             Payload::Whole(content)
         }
@@ -146,15 +165,17 @@ fn send(content: Bytes, content_type: HeaderValue, fault: Option<Fault>) -> Resp
             Payload::Cut(content.slice(..length / 2))
         }
         Some(Fault::Drip { every }) => Payload::drip(content, every),
-        Some(Fault::Endless) => Payload::Endless,
+        Some(Fault::Endless) => {
+            head.status = StatusCode::OK;
+            Payload::Endless
+        }
+        Some(Fault::Disconnect) => return Err(io::ErrorKind::ConnectionAborted.into()),
     };
-    let mut response = respond(status, payload);
-    *response.headers_mut() = headers;
-    response
+    Ok(Response::from_parts(head, payload))
 }
 
-fn respond(status: StatusCode, payload: Payload) -> Response<Payload> {
-    let mut response = Response::new(payload);
+fn respond(status: StatusCode) -> Response<Payload> {
+    let mut response = Response::new(Payload::Whole(Bytes::new()));
     *response.status_mut() = status;
     response
 }

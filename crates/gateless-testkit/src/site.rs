@@ -5,8 +5,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use http::HeaderMap;
 use serde_json::{Value, json};
 
+use crate::algorithm::SigningAlgorithm;
 use crate::caching::Caching;
 use crate::fault::Endpoint;
+use crate::introspection::Introspection;
 use crate::keyring::KeyRing;
 
 /// The published documents and the state of their endpoints, shared by an issuer and its server.
@@ -14,6 +16,7 @@ pub(crate) struct Site {
     pub(crate) keys: KeyRing,
     pub(crate) discovery: Endpoint,
     pub(crate) jwks: Endpoint,
+    pub(crate) introspection: Introspection,
     /// Of the key set: the discovery documents say nothing to caches.
     pub(crate) caching: Caching,
     metadata: Value,
@@ -57,8 +60,14 @@ impl Document {
 
 impl Site {
     /// A site whose metadata announce `issuer`, and point to the key set at `jwks_url`.
-    pub(crate) fn new(keys: KeyRing, issuer: &str, jwks_url: &str) -> Self {
+    pub(crate) fn new(
+        keys: KeyRing,
+        introspection: Introspection,
+        issuer: &str,
+        jwks_url: &str,
+    ) -> Self {
         let base = issuer.trim_end_matches('/');
+        let algorithms: Vec<_> = SigningAlgorithm::ALL.iter().map(|it| it.name()).collect();
         Self {
             keys,
             discovery: Endpoint::default(),
@@ -70,10 +79,15 @@ impl Site {
                 "authorization_endpoint": format!("{base}/authorize"),
                 "token_endpoint": format!("{base}/token"),
                 "jwks_uri": jwks_url,
+                "introspection_endpoint": introspection.url(),
+                "introspection_endpoint_auth_methods_supported":
+                    ["client_secret_basic", "client_secret_post", "private_key_jwt"],
+                "introspection_endpoint_auth_signing_alg_values_supported": algorithms,
                 "response_types_supported": ["code"],
                 "subject_types_supported": ["public"],
                 "id_token_signing_alg_values_supported": ["RS256"],
             }),
+            introspection,
             jwks_override: Mutex::new(None),
         }
     }

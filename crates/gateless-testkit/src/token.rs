@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::algorithm::SigningAlgorithm;
 use crate::issuer::TestIssuer;
+use crate::key::SigningKey;
 
 /// An access token in the making: it starts as a good one (RFC 9068), and a test changes what it is about.
 ///
@@ -57,7 +58,19 @@ enum Seal {
 impl TokenBuilder {
     pub(crate) fn new(issuer: TestIssuer, id: String, now: i64) -> Self {
         let name = issuer.issuer().to_owned();
-        let token = Self {
+        Self::blank(issuer, now)
+            .claim("iss", name)
+            .subject("user-1")
+            .client_id("client-1")
+            .audience("https://api.example.com")
+            .issued_in(0)
+            .expires_in(300)
+            .token_id(id)
+    }
+
+    /// Without any claim.
+    pub(crate) fn blank(issuer: TestIssuer, now: i64) -> Self {
+        Self {
             issuer,
             now,
             algorithm: SigningAlgorithm::Rs256,
@@ -67,15 +80,7 @@ impl TokenBuilder {
             raw_header: None,
             raw_claims: None,
             seal: Seal::Key,
-        };
-        token
-            .claim("iss", name)
-            .subject("user-1")
-            .client_id("client-1")
-            .audience("https://api.example.com")
-            .issued_in(0)
-            .expires_in(300)
-            .token_id(id)
+        }
     }
 
     pub(crate) const fn now(&self) -> i64 {
@@ -261,6 +266,13 @@ impl TokenBuilder {
         };
         format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
     }
+}
+
+/// A token with this header and these claims, signed.
+pub(crate) fn sign(key: &SigningKey, header: &[u8], claims: &[u8]) -> String {
+    let message = signing_input(header, claims);
+    let signature = key.sign(message.as_bytes());
+    format!("{message}.{}", URL_SAFE_NO_PAD.encode(signature))
 }
 
 /// Puts a token together from its three parts, decoded, whatever they hold. Nothing is signed.

@@ -2,45 +2,26 @@
 // clippy.toml allows both in tests, but takes the helper functions of a test file for something else.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod wire;
+
 use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use gateless_testkit::{Fault, Requests, SigningAlgorithm, TestIssuer};
 use rstest::rstest;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::runtime::Handle;
 use tokio::task;
 use tokio::time::timeout;
 
+use self::wire::{Answer, DEADLINE, address, exchange};
+
 const OPENID: &str = "/.well-known/openid-configuration";
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
 const JWKS: &str = "/jwks";
-
-/// Far longer than anything here takes; reached only when something is broken.
-const DEADLINE: Duration = Duration::from_secs(20);
-
-/// A response as it came over the wire.
-struct Answer {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
-}
-
-impl Answer {
-    fn field(&self, name: &str) -> Option<&str> {
-        self.head
-            .lines()
-            .filter_map(|line| line.split_once(": "))
-            .find_map(|(field, value)| field.eq_ignore_ascii_case(name).then_some(value))
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap()
-    }
-}
 
 async fn get(issuer: &TestIssuer, path: &str) -> Answer {
     ask(address(issuer), "GET", path).await.unwrap()
@@ -49,41 +30,13 @@ async fn get(issuer: &TestIssuer, path: &str) -> Answer {
 /// The key set, asked for by a client that has the versions with these tags.
 async fn get_unless(issuer: &TestIssuer, tags: &str) -> Answer {
     let field = format!("if-none-match: {tags}\r\n");
-    exchange(address(issuer), "GET", JWKS, &field)
+    exchange(address(issuer), "GET", JWKS, &field, "")
         .await
         .unwrap()
 }
 
 async fn ask(address: SocketAddr, method: &str, path: &str) -> io::Result<Answer> {
-    exchange(address, method, path, "").await
-}
-
-/// One request on a connection of its own, read to the end of the connection.
-async fn exchange(
-    address: SocketAddr,
-    method: &str,
-    path: &str,
-    fields: &str,
-) -> io::Result<Answer> {
-    let exchange = async {
-        let mut stream = TcpStream::connect(address).await?;
-        let request = format!(
-            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n{fields}\r\n"
-        );
-        stream.write_all(request.as_bytes()).await?;
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).await?;
-        io::Result::Ok(answer)
-    };
-    let answer = timeout(DEADLINE, exchange).await??;
-    let end = answer.windows(4).position(|it| it == b"\r\n\r\n");
-    let (head, body) = answer.split_at(end.ok_or(ErrorKind::UnexpectedEof)? + 4);
-    let head = String::from_utf8(head.to_vec()).unwrap();
-    Ok(Answer {
-        status: head[9..12].parse().unwrap(),
-        body: body.to_vec(),
-        head,
-    })
+    exchange(address, method, path, "", "").await
 }
 
 /// A connection on which the key set was asked for.
@@ -93,12 +46,6 @@ async fn request_keys(issuer: &TestIssuer) -> TcpStream {
     let request = format!("GET {JWKS} HTTP/1.1\r\nhost: {address}\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     stream
-}
-
-fn address(issuer: &TestIssuer) -> SocketAddr {
-    let url = issuer.jwks_url();
-    let address = url.strip_prefix("http://").unwrap();
-    address.strip_suffix(JWKS).unwrap().parse().unwrap()
 }
 
 /// Lets the other tasks run until nothing answers at `address`.
@@ -134,6 +81,10 @@ async fn discovery_leads_to_the_keys() {
         assert_eq!(answer.field("content-type"), Some("application/json"));
         assert_eq!(answer.json()["issuer"], issuer.issuer());
         assert_eq!(answer.json()["jwks_uri"], issuer.jwks_url());
+        assert_eq!(
+            answer.json()["introspection_endpoint"],
+            issuer.introspection_url()
+        );
         let at = |path: &str| format!("{}/{path}", issuer.issuer());
         assert_eq!(answer.json()["authorization_endpoint"], at("authorize"));
         assert_eq!(answer.json()["token_endpoint"], at("token"));
@@ -148,7 +99,8 @@ async fn discovery_leads_to_the_keys() {
         issuer.requests(),
         Requests {
             discovery: 2,
-            jwks: 1
+            jwks: 1,
+            introspection: 0
         }
     );
 }
@@ -157,6 +109,7 @@ async fn discovery_leads_to_the_keys() {
 #[case("GET", "/", 404)]
 #[case("GET", "/jwks/", 404)]
 #[case("POST", "/jwks", 405)]
+#[case("GET", "/introspect", 405)]
 #[tokio::test]
 async fn nothing_else_is_served(#[case] method: &str, #[case] path: &str, #[case] status: u16) {
     let issuer = TestIssuer::serve().await.unwrap();
@@ -232,7 +185,12 @@ async fn faults_are_answers_that_are_wrong_in_one_respect() {
 
     issuer.set_jwks_fault(Fault::Slow(Duration::from_millis(1)));
     assert_eq!(get(&issuer, JWKS).await.json(), issuer.jwks());
-    assert_eq!(issuer.requests().jwks, 6);
+
+    issuer.set_fault(Fault::Disconnect);
+    for path in [JWKS, OPENID, OAUTH] {
+        assert!(ask(address(&issuer), "GET", path).await.is_err());
+    }
+    assert_eq!(issuer.requests().jwks, 7);
 }
 
 #[tokio::test]
