@@ -1,10 +1,12 @@
-// Gets a client-credentials access token with the real client library
-// `openid-client`. TEST ONLY: it allows plain HTTP, for 127.0.0.1.
+// Gets a client-credentials access token, or revokes one, with the real client
+// library `openid-client`. TEST ONLY: it allows plain HTTP, for 127.0.0.1.
 //
 // Usage: node client.mjs ISSUER CLIENT_ID CLIENT_SECRET RESOURCE "SCOPE SCOPE"
+//        node client.mjs revoke ISSUER CLIENT_ID CLIENT_SECRET TOKEN
 //
-// stdout carries the access token and a newline; errors go to stderr.
-// Exit status: 0 token printed, 1 the request failed, 2 wrong usage.
+// stdout carries the access token and a newline, and nothing after a revocation;
+// errors go to stderr.
+// Exit status: 0 done, 1 the request failed, 2 wrong usage.
 
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -47,10 +49,16 @@ function describe(error) {
 async function main(args) {
   if (args.length !== 5) {
     console.error('usage: node client.mjs ISSUER CLIENT_ID CLIENT_SECRET RESOURCE "SCOPE SCOPE"');
+    console.error('       node client.mjs revoke ISSUER CLIENT_ID CLIENT_SECRET TOKEN');
     return 2;
   }
-  const [issuer, clientId, clientSecret, resource, scope] = args;
   try {
+    if (args[0] === 'revoke') {
+      const [, issuer, clientId, clientSecret, token] = args;
+      await revoke(await connect({ issuer, clientId, clientSecret }), token);
+      return 0;
+    }
+    const [issuer, clientId, clientSecret, resource, scope] = args;
     const config = await connect({ issuer, clientId, clientSecret });
     const response = await requestToken(config, { resource, scope });
     process.stdout.write(`${response.access_token}\n`);

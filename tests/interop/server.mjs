@@ -25,6 +25,42 @@ const CLIENTS = [
   { id: 'interop-client', secret: 'test-only-not-a-secret-interop-client' },
   { id: 'second-client', secret: 'test-only-not-a-secret-second-client' },
 ];
+// The resource servers, one for each way to authenticate when they introspect. They
+// get no tokens themselves. `introspection_endpoint` takes the same method as the
+// token endpoint: oidc-provider has one setting for both.
+const jwtClientKey = crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' });
+const POST_CLIENT = { id: 'post-client', secret: 'test-only-not-a-secret-post-client' };
+const JWT_CLIENT = { id: 'jwt-client', kid: 'jwt-client-key' };
+// For HTTP Basic, most of this secret has to be form-encoded (RFC 6749 section 2.3.1).
+const SIGNED_CLIENT = { id: 'signed-client', secret: 'test-only: not&a=secret +%/' };
+const RESOURCE_SERVERS = [
+  {
+    client_id: POST_CLIENT.id,
+    client_secret: POST_CLIENT.secret,
+    token_endpoint_auth_method: 'client_secret_post',
+  },
+  {
+    client_id: JWT_CLIENT.id,
+    token_endpoint_auth_method: 'private_key_jwt',
+    token_endpoint_auth_signing_alg: 'ES256',
+    jwks: {
+      keys: [{
+        ...jwtClientKey.publicKey.export({ format: 'jwk' }),
+        kid: JWT_CLIENT.kid,
+        alg: 'ES256',
+        use: 'sig',
+      }],
+    },
+  },
+  {
+    client_id: SIGNED_CLIENT.id,
+    client_secret: SIGNED_CLIENT.secret,
+    token_endpoint_auth_method: 'client_secret_basic',
+    // The default is RS256, for every client; answers are signed when the request
+    // accepts application/token-introspection+jwt.
+    introspection_signed_response_alg: 'ES256',
+  },
+];
 const SCOPES = 'orders:read orders:write orders:admin tokens:revoke';
 
 const TTL = seconds('INTEROP_TTL', 600);
@@ -77,14 +113,22 @@ await once(server, 'listening');
 const issuer = `http://${HOST}:${server.address().port}`;
 
 const provider = new Provider(issuer, {
-  clients: CLIENTS.map(({ id, secret }) => ({
-    client_id: id,
-    client_secret: secret,
-    token_endpoint_auth_method: 'client_secret_basic',
-    grant_types: ['client_credentials'],
-    response_types: [],
-    redirect_uris: [],
-  })),
+  clients: [
+    ...CLIENTS.map(({ id, secret }) => ({
+      client_id: id,
+      client_secret: secret,
+      token_endpoint_auth_method: 'client_secret_basic',
+      grant_types: ['client_credentials'],
+      response_types: [],
+      redirect_uris: [],
+    })),
+    ...RESOURCE_SERVERS.map((client) => ({
+      ...client,
+      grant_types: [],
+      response_types: [],
+      redirect_uris: [],
+    })),
+  ],
   jwks: {
     keys: [
       signingKey('RS256', 'rsa', { modulusLength: 2048 }),
@@ -97,9 +141,10 @@ const provider = new Provider(issuer, {
     devInteractions: { enabled: false },
     introspection: {
       enabled: true,
-      // Both clients may look at any token, as a resource server would.
+      // Every client may look at any token, as a resource server would.
       allowedPolicy: () => true,
     },
+    jwtIntrospection: { enabled: true },
     resourceIndicators: {
       enabled: true,
       defaultResource: () => undefined,
@@ -120,6 +165,17 @@ const provider = new Provider(issuer, {
 });
 provider.on('server_error', (_ctx, error) => console.error(error));
 server.on('request', provider.callback());
+
+// As a sign-in would leave it behind: nobody signs in here.
+async function refreshToken() {
+  const accountId = 'user-1';
+  const clientId = CLIENTS[0].id;
+  const grant = new provider.Grant({ accountId, clientId });
+  const grantId = await grant.save();
+  const client = await provider.Client.find(clientId);
+  const scope = 'openid offline_access';
+  return new provider.RefreshToken({ accountId, client, grantId, scope, gty: 'authorization_code' }).save();
+}
 
 let stopping = false;
 function stop() {
@@ -144,5 +200,13 @@ process.stdout.write(`${JSON.stringify({
   client_secret: CLIENTS[0].secret,
   second_client_id: CLIENTS[1].id,
   second_client_secret: CLIENTS[1].secret,
+  post_client_id: POST_CLIENT.id,
+  post_client_secret: POST_CLIENT.secret,
+  jwt_client_id: JWT_CLIENT.id,
+  jwt_client_key_id: JWT_CLIENT.kid,
+  jwt_client_private_key: jwtClientKey.privateKey.export({ type: 'pkcs8', format: 'pem' }),
+  signed_client_id: SIGNED_CLIENT.id,
+  signed_client_secret: SIGNED_CLIENT.secret,
+  refresh_token: await refreshToken(),
   pid: process.pid,
 })}\n`);
