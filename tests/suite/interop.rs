@@ -3,6 +3,7 @@
 
 mod authorization_server;
 mod caller;
+mod introspection;
 mod layers;
 mod orders;
 

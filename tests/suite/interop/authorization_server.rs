@@ -14,7 +14,26 @@ pub(super) struct AuthorizationServer {
     issuer: String,
     client: String,
     secret: String,
+    introspection_url: String,
+    post_client: SecretClient,
+    jwt_client: KeyClient,
+    signed_client: SecretClient,
+    refresh_token: String,
     _process: Child,
+}
+
+/// A client that has a secret.
+pub(super) struct SecretClient {
+    pub(super) id: String,
+    pub(super) secret: String,
+}
+
+/// A client that signs assertions with ES256.
+pub(super) struct KeyClient {
+    pub(super) id: String,
+    pub(super) key_id: String,
+    /// PKCS#8 in PEM.
+    pub(super) private_key: String,
 }
 
 impl AuthorizationServer {
@@ -41,6 +60,21 @@ impl AuthorizationServer {
             issuer: fact("issuer"),
             client: fact("client_id"),
             secret: fact("client_secret"),
+            introspection_url: fact("introspection_endpoint"),
+            post_client: SecretClient {
+                id: fact("post_client_id"),
+                secret: fact("post_client_secret"),
+            },
+            jwt_client: KeyClient {
+                id: fact("jwt_client_id"),
+                key_id: fact("jwt_client_key_id"),
+                private_key: fact("jwt_client_private_key"),
+            },
+            signed_client: SecretClient {
+                id: fact("signed_client_id"),
+                secret: fact("signed_client_secret"),
+            },
+            refresh_token: fact("refresh_token"),
             _process: process,
         }
     }
@@ -54,6 +88,31 @@ impl AuthorizationServer {
         &self.client
     }
 
+    pub(super) fn introspection_url(&self) -> &str {
+        &self.introspection_url
+    }
+
+    /// A client that introspects by `client_secret_post`.
+    pub(super) const fn post_client(&self) -> &SecretClient {
+        &self.post_client
+    }
+
+    /// A client that introspects by `private_key_jwt`.
+    pub(super) const fn jwt_client(&self) -> &KeyClient {
+        &self.jwt_client
+    }
+
+    /// A client that introspects by `client_secret_basic`, with a secret that has to be form-encoded, and gets signed
+    /// answers by ES256.
+    pub(super) const fn signed_client(&self) -> &SecretClient {
+        &self.signed_client
+    }
+
+    /// What is no access token, and introspected as if it were one.
+    pub(super) fn refresh_token(&self) -> &str {
+        &self.refresh_token
+    }
+
     /// An access token for `resource`.
     pub(super) async fn token(&self, resource: &str, scopes: &str) -> String {
         let Self {
@@ -62,18 +121,34 @@ impl AuthorizationServer {
             secret,
             ..
         } = self;
-        let output = node(&["client.mjs", issuer, client, secret, resource, scopes])
-            .output()
-            .await
-            .unwrap_or_else(|error| panic!("node: {error}; {ADVICE}"));
-        assert!(
-            output.status.success(),
-            "no token for {resource}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-        let token = String::from_utf8(output.stdout).expect("a token is text");
+        let token = run(&["client.mjs", issuer, client, secret, resource, scopes]).await;
         token.trim().to_owned()
     }
+
+    /// Revokes a token of [`client`](Self::client), an opaque one.
+    pub(super) async fn revoke(&self, token: &str) {
+        let Self {
+            issuer,
+            client,
+            secret,
+            ..
+        } = self;
+        run(&["client.mjs", "revoke", issuer, client, secret, token]).await;
+    }
+}
+
+/// What a program prints that succeeds.
+async fn run(args: &[&str]) -> String {
+    let output = node(args)
+        .output()
+        .await
+        .unwrap_or_else(|error| panic!("node: {error}; {ADVICE}"));
+    assert!(
+        output.status.success(),
+        "client.mjs fails: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).expect("it prints text")
 }
 
 const ADVICE: &str = "`cargo xtask test` puts in place what this test needs";
