@@ -100,3 +100,131 @@ impl<'de> Object<'de> for Issuer {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::Engine as _;
+    use base64::engine::general_purpose::{URL_SAFE, URL_SAFE_NO_PAD};
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    fn encode(text: &str) -> String {
+        URL_SAFE_NO_PAD.encode(text)
+    }
+
+    fn jwt(issuer: &str) -> TokenShape {
+        TokenShape::Jwt {
+            issuer: issuer.into(),
+        }
+    }
+
+    #[rstest]
+    #[case(r#"{"alg":"RS256"}"#, r#"{"iss":"https://a.example.com"}"#)]
+    #[case("{}", r#"{"iss":"https://a.example.com","sub":1}"#)]
+    #[case(
+        r#"{"alg":"ES512","crit":["x"]}"#,
+        r#"{"iss":"https://a.example.com"}"#
+    )]
+    #[case(r#"{"alg":"a","alg":"b"}"#, r#"{"iss":"https://a.example.com"}"#)]
+    #[case(" \t\r\n{\n}", r#" {"iss":"https://a.example.com"} "#)]
+    fn tf_25_a_jwt_says_whose_it_is(#[case] header: &str, #[case] payload: &str) {
+        let token = format!("{}.{}.c2ln", encode(header), encode(payload));
+        assert_eq!(TokenShape::of(&token), jwt("https://a.example.com"));
+    }
+
+    #[rstest]
+    #[case::without_an_issuer("{}")]
+    #[case::null(r#"{"iss":null}"#)]
+    #[case::a_list(r#"{"iss":["https://a.example.com"]}"#)]
+    #[case::twice(r#"{"iss":"https://a.example.com","iss":"https://b.example.com"}"#)]
+    #[case::a_list_of_claims("[]")]
+    #[case::no_json("claims")]
+    #[case::empty("")]
+    fn tf_25_a_jwt_without_an_issuer_is_not_opaque(#[case] payload: &str) {
+        let token = format!("{}.{}.c2ln", encode(r#"{"alg":"RS256"}"#), encode(payload));
+        assert_eq!(TokenShape::of(&token), TokenShape::Jose);
+    }
+
+    #[rstest]
+    #[case::encrypted("a.b.c.d", TokenShape::Jose)]
+    #[case::empty_segments("...", TokenShape::Jose)]
+    #[case::two_segments("eyJpc3MiOiJhIn0", TokenShape::Jose)]
+    #[case::no_signature("eyJpc3MiOiJhIn0.", TokenShape::Jose)]
+    #[case::signed("eyJpc3MiOiJhIn0.c2ln", jwt("a"))]
+    #[case::padded_signature("eyJpc3MiOiJhIn0.c2ln=", TokenShape::Jose)]
+    #[case::four_segments("eyJpc3MiOiJhIn0.c2ln.c2ln", TokenShape::Jose)]
+    #[case::nothing("", TokenShape::Jose)]
+    fn tf_25_what_follows_a_jose_header_is_never_opaque(
+        #[case] rest: &str,
+        #[case] expected: TokenShape,
+    ) {
+        let token = format!("{}.{rest}", encode(r#"{"alg":"RS256"}"#));
+        assert_eq!(TokenShape::of(&token), expected);
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case(".")]
+    #[case("e")]
+    #[case("ey")]
+    #[case("ey.a.b")]
+    #[case("2YotnFZFEjr1zCsicMWpAA")]
+    #[case("ory_at_abc.def")]
+    #[case("v4.public.eyJzdWIiOiJhIn0.Zm9v")]
+    #[case("eyJhbGciOiJSUzI1NiJ9")]
+    #[case("eyJhbGciOiJSUzI1NiJ9=.eyJpc3MiOiJhIn0.c2ln")]
+    #[case::no_json("eyJhbGci.eyJpc3MiOiJhIn0.c2ln")]
+    #[case::a_text("ImEi.eyJpc3MiOiJhIn0.c2ln")]
+    #[case::a_list("W10.eyJpc3MiOiJhIn0.c2ln")]
+    #[case::two_objects("e317fQ.eyJpc3MiOiJhIn0.c2ln")]
+    fn everything_else_is_opaque(#[case] token: &str) {
+        assert_eq!(TokenShape::of(token), TokenShape::Opaque);
+    }
+
+    #[test]
+    fn the_first_two_characters_tell_every_object() {
+        for before in [
+            "", " ", "\t", "\n", "\r", "  ", " \t", "\t\n", "\n ", "\r\n", "\r\r",
+        ] {
+            for first in ["\"a\":1", "}", " ", "\t", "\n", "\r"] {
+                let header = format!("{before}{{{first}");
+                for token in [
+                    format!("{}.", URL_SAFE_NO_PAD.encode(&header)),
+                    format!("{}.", URL_SAFE.encode(&header)),
+                ] {
+                    assert!(TokenShape::may_be_jose(token.as_bytes()), "{header:?}");
+                    let without = token.trim_end_matches('.');
+                    assert!(!TokenShape::may_be_jose(without.as_bytes()));
+                }
+            }
+        }
+        for token in ["2Yotn.a", "v4.public.a", "ez.a", "Wy.a", "", "e", "."] {
+            assert!(!TokenShape::may_be_jose(token.as_bytes()), "{token}");
+        }
+    }
+
+    #[test]
+    fn debug_prints_no_issuer() {
+        assert_eq!(format!("{:?}", jwt("canary")), "Jwt { .. }");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in any::<String>()) {
+            let _ = TokenShape::of(&text);
+        }
+
+        #[test]
+        fn what_cannot_be_of_jose_is_opaque(
+            header in "[ \\t\\r\\n]{0,3}\\{[ \\t\\r\\n]{0,3}(\"a\": ?1)?\\}",
+            rest in "(\\.[A-Za-z0-9_-]{0,12}){0,5}",
+        ) {
+            let token = encode(&header) + &rest;
+            let is_opaque = TokenShape::of(&token) == TokenShape::Opaque;
+            prop_assert_eq!(is_opaque, rest.is_empty());
+            prop_assert_eq!(TokenShape::may_be_jose(token.as_bytes()), !rest.is_empty());
+        }
+    }
+}
