@@ -178,6 +178,7 @@ mod tests {
     #[case::no_json("eyJhbGci.eyJpc3MiOiJhIn0.c2ln")]
     #[case::a_text("ImEi.eyJpc3MiOiJhIn0.c2ln")]
     #[case::a_list("W10.eyJpc3MiOiJhIn0.c2ln")]
+    #[case::a_list_after_spaces("ICBbXQ.eyJpc3MiOiJhIn0.c2ln")]
     #[case::two_objects("e317fQ.eyJpc3MiOiJhIn0.c2ln")]
     fn everything_else_is_opaque(#[case] token: &str) {
         assert_eq!(TokenShape::of(token), TokenShape::Opaque);

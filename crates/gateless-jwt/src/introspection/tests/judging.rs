@@ -126,6 +126,8 @@ fn an_issuer_that_is_named_is_the_one_that_was_asked(
 fn tf_04_facts_of_one_issuer_are_no_facts_of_another() {
     let facts = active(&answer()).into_facts(&policy(), now()).unwrap();
     let other = IntrospectionPolicy::new("https://other.example.com", AUDIENCE);
+    let kept = facts.judge_ref(&other, now());
+    assert_eq!(kept.unwrap_err(), TokenFault::IssuerUnknown);
     let judged = facts.judge(&other, now());
     assert_eq!(judged.unwrap_err(), TokenFault::IssuerUnknown);
 }

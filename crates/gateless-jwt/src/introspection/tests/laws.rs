@@ -83,6 +83,11 @@ proptest! {
             };
             let json = token.json().to_owned();
             let facts = token.into_facts(&policy, now());
+            if let Ok(facts) = &facts {
+                let by_ref = facts.judge_ref(&policy, now()).map(seen);
+                let by_value = facts.clone().judge(&policy, now());
+                prop_assert_eq!(by_ref, by_value.as_ref().map(seen).map_err(|fault| *fault));
+            }
             let first = facts.and_then(|facts| facts.judge(&policy, now()));
             if let Ok(principal) = &first {
                 prop_assert_eq!(principal.issuer(), ISSUER);
