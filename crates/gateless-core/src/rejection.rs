@@ -81,6 +81,8 @@ pub enum Rejection {
 pub enum Dependency {
     /// The keys of an issuer.
     Keys,
+    /// The authorization server that knows about a token (RFC 7662).
+    Introspection,
 }
 
 impl Dependency {
@@ -89,6 +91,7 @@ impl Dependency {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Keys => "keys",
+            Self::Introspection => "introspection",
         }
     }
 }

@@ -15,7 +15,7 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// not do is keep a value past its lifetime, mix up two keys, or hand out a part of a value.
 ///
 /// Callers bound how long they wait and drop the future then, so an implementation needs no deadline of its own; it has
-/// to bear being dropped at any point. `gateless-testkit` has a suite that every implementation should pass.
+/// to bear being dropped at any point. Its `Debug` shows no credentials. `gateless-testkit` has a suite that every implementation should pass.
 ///
 /// ```
 /// use std::collections::HashMap;

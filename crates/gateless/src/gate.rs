@@ -113,6 +113,10 @@ pub enum Step<W> {
     Wait(W),
 }
 
+/// A decision that waits for the network. Boxed: next to that it is nothing.
+#[cfg(feature = "bearer")]
+pub(crate) type BoxedWait = Pin<Box<dyn Future<Output = Verdict> + Send>>;
+
 /// The decision.
 pub type Verdict = Result<Pass, Rejection>;
 

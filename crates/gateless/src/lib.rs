@@ -63,6 +63,12 @@ mod digest;
 #[cfg(feature = "bearer")]
 mod epoch;
 pub mod gate;
+#[cfg(feature = "introspection")]
+#[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
+pub mod hybrid;
+#[cfg(feature = "introspection")]
+#[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
+pub mod introspection;
 #[cfg(feature = "bearer")]
 mod keys;
 pub mod manual;
@@ -94,7 +100,8 @@ pub use gateless_core::{
     ConfigError, ConfigFault, Declaration, Dependency, EmptyRequirement, InvalidAcr, InvalidScope,
     Monotonic, OnOutage, PresentationFault, Principal, PrincipalKind, PrincipalParts, Problem,
     ProblemBody, Rejection, Renderer, RendererBuilder, Requirement, Route, Scope, ScopeHierarchy,
-    ScopeSet, Shortfall, StepUp, Timestamp, TokenFault, Wire, acr, scope, scopes,
+    ScopeSet, SharedStore, Shortfall, StepUp, StoreError, StoreFuture, StoreKey, Timestamp,
+    TokenFault, Wire, acr, scope, scopes,
 };
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]

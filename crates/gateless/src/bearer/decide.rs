@@ -1,8 +1,6 @@
 //! The decision: who is it?
 
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,21 +10,18 @@ use gateless_jwt::{TokenPolicy, Unverified};
 use super::cache::{Finding, Known, Recalled, TokenKey, Tokens};
 use super::metrics::{Found, TokenMetrics};
 use super::{BearerAuth, KeysUnavailable, OptionalBearerAuth};
-use crate::credentials::Credentials;
+use crate::credentials::{Credentials, Presented};
 use crate::epoch::PolicyEpoch;
-use crate::gate::{Gate, Head, Pass, Step, Verdict};
+use crate::gate::{BoxedWait, Gate, Head, Pass, Step, Verdict};
 use crate::keys::{Demand, KeyStore, Keys, Standing};
 
-/// A decision that waits for keys. Boxed: next to a fetch over the network that is nothing.
-type WaitForKeys = Pin<Box<dyn Future<Output = Verdict> + Send>>;
-
 /// Everything that is decided with: one configuration. Shared by all clones of a layer, and never changed.
-pub(super) struct Authenticator {
+pub(crate) struct Authenticator {
     pub(super) epoch: PolicyEpoch,
     pub(super) issuers: Box<[Issuer]>,
-    pub(super) credentials: Credentials,
+    pub(crate) credentials: Credentials,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) renderer: Renderer,
+    pub(crate) renderer: Renderer,
     pub(super) tokens: Option<Arc<Tokens>>,
     pub(super) metrics: TokenMetrics,
 }
@@ -56,9 +51,9 @@ enum Attempt<'a> {
 
 impl Gate for BearerAuth {
     const NAME: &'static str = "bearer";
-    type Wait = WaitForKeys;
+    type Wait = BoxedWait;
 
-    fn decide(&self, head: Head<'_>) -> Step<WaitForKeys> {
+    fn decide(&self, head: Head<'_>) -> Step<BoxedWait> {
         self.0
             .current()
             .decide(head, Err(Rejection::CredentialsMissing))
@@ -71,9 +66,9 @@ impl Gate for BearerAuth {
 
 impl Gate for OptionalBearerAuth {
     const NAME: &'static str = "bearer";
-    type Wait = WaitForKeys;
+    type Wait = BoxedWait;
 
-    fn decide(&self, head: Head<'_>) -> Step<WaitForKeys> {
+    fn decide(&self, head: Head<'_>) -> Step<BoxedWait> {
         self.0.current().decide(head, Ok(Pass::anonymous()))
     }
 
@@ -95,12 +90,16 @@ impl Authenticator {
         Some(Arc::clone(&issuer.keys))
     }
 
-    pub(super) fn decide(self: &Arc<Self>, head: Head<'_>, without: Verdict) -> Step<WaitForKeys> {
-        let presented = match self.credentials.find(head) {
-            Ok(Some(presented)) => presented,
-            Ok(None) => return Step::Now(without),
-            Err(fault) => return Step::Now(Err(fault.into())),
-        };
+    fn decide(self: &Arc<Self>, head: Head<'_>, without: Verdict) -> Step<BoxedWait> {
+        match self.credentials.find(head) {
+            Ok(Some(presented)) => self.decide_on(presented),
+            Ok(None) => Step::Now(without),
+            Err(fault) => Step::Now(Err(fault.into())),
+        }
+    }
+
+    /// Decides on a token, wherever it stood.
+    pub(crate) fn decide_on(self: &Arc<Self>, presented: Presented<'_>) -> Step<BoxedWait> {
         let memory = self.memory(presented.bytes());
         if let Some(decided) = memory.as_ref().and_then(|memory| self.recall(memory)) {
             return Step::Now(self.verdict(decided));
@@ -119,6 +118,20 @@ impl Authenticator {
                 }))
             }
         }
+    }
+
+    /// Decides on a token that is known; `None` for any other.
+    #[cfg(feature = "introspection")]
+    pub(crate) fn recall_presented(&self, presented: Presented<'_>) -> Option<Verdict> {
+        let memory = self.memory(presented.bytes())?;
+        Some(self.verdict(self.recall(&memory)?))
+    }
+
+    /// Whether this is one of the issuers whose tokens are accepted.
+    #[cfg(feature = "introspection")]
+    pub(crate) fn trusts(&self, issuer: &str) -> bool {
+        let mut issuers = self.issuers.iter();
+        issuers.any(|trusted| trusted.policy.issuer() == issuer)
     }
 
     fn verdict(&self, decided: Result<Principal, TokenFault>) -> Verdict {

@@ -47,7 +47,7 @@ impl BearerHandle {
         }))
     }
 
-    pub(super) fn current(&self) -> Guard<Arc<Authenticator>> {
+    pub(crate) fn current(&self) -> Guard<Arc<Authenticator>> {
         self.0.current.load()
     }
 

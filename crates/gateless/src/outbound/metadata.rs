@@ -23,6 +23,8 @@ pub(crate) struct Discovery {
 pub(crate) struct Metadata {
     issuer: String,
     pub(crate) jwks_uri: Option<String>,
+    #[cfg(feature = "introspection")]
+    pub(crate) introspection_endpoint: Option<String>,
 }
 
 impl Discovery {

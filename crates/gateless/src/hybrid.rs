@@ -1,0 +1,178 @@
+//! JWTs are checked in the process, and all other tokens are asked about.
+//!
+//! Which way a token goes shows in its form and in the issuer that it names, and is never found out by trying:
+//!
+//! | token | goes to |
+//! |---|---|
+//! | a JWT of one of the issuers of [`BearerAuth`] | [`BearerAuth`], and nobody else sees it |
+//! | a JWT of the issuer of [`Introspection`], where that is another one | [`Introspection`] |
+//! | a JWT of anybody else, an encrypted or broken one | nobody: `401` |
+//! | anything else | [`Introspection`]: exactly one server |
+//!
+//! It is one layer and not two in a row, so that there is no request which one of them left to another that is not there.
+//!
+//! ```
+//! use gateless::OnOutage;
+//! use gateless::bearer::{BearerAuth, Keys, TokenPolicy};
+//! use gateless::hybrid::HybridAuth;
+//! use gateless::introspection::{
+//!     ClientAuthentication, Endpoint, Introspection, IntrospectionPolicy, Secret,
+//! };
+//!
+//! # fn main() -> Result<(), gateless::ConfigError> {
+//! let (issuer, audience) = ("https://idp.example.com", "https://api.example.com");
+//! let bearer = BearerAuth::builder(
+//!     TokenPolicy::new(issuer, audience),
+//!     Keys::discovery(OnOutage::FailClosed),
+//! )
+//! .build()?;
+//! let introspection = Introspection::builder(
+//!     IntrospectionPolicy::new(issuer, audience),
+//!     Endpoint::discovery(OnOutage::FailClosed),
+//!     ClientAuthentication::basic("orders", Secret::new("the client secret")),
+//! )
+//! .build()?;
+//! let auth = HybridAuth::new(&bearer, &introspection)?;
+//! # let _ = auth;
+//! # Ok(())
+//! # }
+//! ```
+
+use gateless_core::{ConfigError, Rejection, Renderer};
+use gateless_jwt::TokenShape;
+use tower_layer::Layer;
+
+use crate::bearer::{BearerAuth, BearerHandle, OptionalBearerAuth};
+use crate::gate::{BoxedWait, Gate, Gated, Head, Pass, Step, Verdict};
+use crate::introspection::{Introspection, IntrospectionHandle, OptionalIntrospection};
+
+/// A layer that checks JWTs in the process, and asks about all other tokens. See the [module](self).
+///
+/// It is made of two layers, which go on to be what they are: their handles act on this one too.
+#[derive(Clone, Debug)]
+pub struct HybridAuth(Both);
+
+/// The same for a layer that lets requests without credentials through as [`Anonymous`](crate::Anonymous).
+#[derive(Clone, Debug)]
+pub struct OptionalHybridAuth(Both);
+
+#[derive(Clone, Debug)]
+struct Both {
+    bearer: BearerHandle,
+    introspection: IntrospectionHandle,
+}
+
+impl HybridAuth {
+    /// Puts two layers together. Tokens are looked for where `bearer` looks for them, and refusals look as those of
+    /// `bearer` do.
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the two look for tokens in different places.
+    pub fn new(bearer: &BearerAuth, introspection: &Introspection) -> Result<Self, ConfigError> {
+        Both::new(bearer.handle(), introspection.handle()).map(Self)
+    }
+}
+
+impl OptionalHybridAuth {
+    /// See [`HybridAuth::new`].
+    ///
+    /// # Errors
+    ///
+    /// [`ConfigError`] when the two look for tokens in different places.
+    pub fn new(
+        bearer: &OptionalBearerAuth,
+        introspection: &OptionalIntrospection,
+    ) -> Result<Self, ConfigError> {
+        Both::new(bearer.handle(), introspection.handle()).map(Self)
+    }
+}
+
+impl Both {
+    fn new(
+        bearer: &BearerHandle,
+        introspection: &IntrospectionHandle,
+    ) -> Result<Self, ConfigError> {
+        let mut faults = ConfigError::collect();
+        if bearer.current().credentials != introspection.current().credentials {
+            faults.add(
+                "credentials",
+                "of the two layers differ: they would look for tokens in different places",
+            );
+        }
+        faults.into_result()?;
+        Ok(Self {
+            bearer: bearer.clone(),
+            introspection: introspection.clone(),
+        })
+    }
+
+    fn decide(&self, head: Head<'_>, without: Verdict) -> Step<BoxedWait> {
+        let bearer = self.bearer.current();
+        let presented = match bearer.credentials.find(head) {
+            Ok(Some(presented)) => presented,
+            Ok(None) => return Step::Now(without),
+            Err(fault) => return Step::Now(Err(fault.into())),
+        };
+        if TokenShape::may_be_jose(presented.bytes()) {
+            // One that was verified before is of a local issuer.
+            if let Some(verdict) = bearer.recall_presented(presented) {
+                return Step::Now(verdict);
+            }
+            let is_local = |token| match TokenShape::of(token) {
+                TokenShape::Jwt { issuer } => bearer.trusts(&issuer),
+                _ => false,
+            };
+            if presented.token().is_ok_and(is_local) {
+                return bearer.decide_on(presented);
+            }
+        }
+        self.introspection.current().decide_on(presented)
+    }
+
+    fn renderer(&self) -> Renderer {
+        self.bearer.current().renderer.clone()
+    }
+}
+
+impl Gate for HybridAuth {
+    const NAME: &'static str = "hybrid";
+    type Wait = BoxedWait;
+
+    fn decide(&self, head: Head<'_>) -> Step<BoxedWait> {
+        self.0.decide(head, Err(Rejection::CredentialsMissing))
+    }
+
+    fn renderer(&self) -> Renderer {
+        self.0.renderer()
+    }
+}
+
+impl Gate for OptionalHybridAuth {
+    const NAME: &'static str = "hybrid";
+    type Wait = BoxedWait;
+
+    fn decide(&self, head: Head<'_>) -> Step<BoxedWait> {
+        self.0.decide(head, Ok(Pass::anonymous()))
+    }
+
+    fn renderer(&self) -> Renderer {
+        self.0.renderer()
+    }
+}
+
+impl<S> Layer<S> for HybridAuth {
+    type Service = Gated<S, Self>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Gated::new(inner, self.clone())
+    }
+}
+
+impl<S> Layer<S> for OptionalHybridAuth {
+    type Service = Gated<S, Self>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Gated::new(inner, self.clone())
+    }
+}

@@ -1,0 +1,185 @@
+//! Whether the endpoint is asked at all, and whether once more. No clock and no lock.
+
+use std::time::Duration;
+
+use gateless_core::Monotonic;
+
+/// So many failures in a row, and the endpoint is left alone.
+const FAILURES: u32 = 5;
+
+/// For so long; then one call finds out whether it is back.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest pause that the endpoint itself can ask for (`Retry-After`).
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// What a second attempt costs, in calls: at most one call in ten is repeated.
+const RETRY: u32 = 10;
+
+/// How many second attempts can be saved up.
+const SAVED_RETRIES: u32 = 10;
+
+/// How an endpoint has done lately.
+///
+/// Only failures that no token can cause count here: whoever sends odd tokens must not be able to shut everybody else
+/// out. See [`CallError::trips`](super::endpoint::CallError::trips).
+#[derive(Debug)]
+pub(super) struct Circuit {
+    failures: u32,
+    /// The endpoint is not asked before this.
+    open_until: Option<Monotonic>,
+    /// Paid in by calls, paid out for second attempts.
+    savings: u32,
+}
+
+impl Circuit {
+    pub(super) const fn new() -> Self {
+        Self {
+            failures: 0,
+            open_until: None,
+            savings: RETRY * SAVED_RETRIES,
+        }
+    }
+
+    pub(super) const fn is_open(&self) -> bool {
+        self.open_until.is_some()
+    }
+
+    /// Whether a call may begin; otherwise when to try again.
+    pub(super) fn admit(&mut self, now: Monotonic) -> Result<(), Duration> {
+        if let Some(until) = self.open_until {
+            let wait = until.since(now);
+            if !wait.is_zero() {
+                return Err(wait);
+            }
+            // This call finds out. Should it take long, there is another after the same pause.
+            self.open_until = Some(now + PAUSE);
+        }
+        self.savings = (self.savings + 1).min(RETRY * SAVED_RETRIES);
+        Ok(())
+    }
+
+    /// Whether a call that failed may be repeated at once. Then it is paid for.
+    pub(super) const fn may_retry(&mut self) -> bool {
+        match self.savings.checked_sub(RETRY) {
+            Some(rest) if self.open_until.is_none() => {
+                self.savings = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The endpoint answered. True when it had been left alone before.
+    pub(super) const fn succeeded(&mut self) -> bool {
+        self.failures = 0;
+        self.open_until.take().is_some()
+    }
+
+    /// The endpoint failed, and may have said for how long. True when it is left alone from now on.
+    pub(super) fn failed(&mut self, now: Monotonic, asked: Option<Duration>) -> bool {
+        self.failures = self.failures.saturating_add(1);
+        let pause = match asked {
+            Some(asked) => asked.clamp(PAUSE, LONGEST_PAUSE),
+            None if self.failures >= FAILURES => PAUSE,
+            None => return false,
+        };
+        let until = self.open_until.replace(now + pause);
+        self.open_until = self.open_until.max(until);
+        until.is_none()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rstest::rstest;
+
+    use super::*;
+
+    const fn at(millis: u64) -> Monotonic {
+        Monotonic::from_start(Duration::from_millis(millis))
+    }
+
+    fn broken() -> Circuit {
+        let mut circuit = Circuit::new();
+        for _ in 0..FAILURES {
+            circuit.failed(at(0), None);
+        }
+        circuit
+    }
+
+    #[test]
+    fn some_failures_in_a_row_open_it_and_a_success_between_them_does_not() {
+        let mut circuit = Circuit::new();
+        for _ in 1..FAILURES {
+            assert!(!circuit.failed(at(0), None));
+        }
+        assert!(!circuit.succeeded());
+        for _ in 1..FAILURES {
+            assert!(!circuit.failed(at(0), None));
+        }
+        assert!(circuit.admit(at(0)).is_ok());
+        assert!(circuit.failed(at(0), None));
+        assert_eq!(circuit.admit(at(0)), Err(PAUSE));
+        assert!(!circuit.failed(at(0), None), "it was open before");
+    }
+
+    #[test]
+    fn after_the_pause_one_call_finds_out_and_its_success_lets_all_through() {
+        let mut circuit = broken();
+        assert_eq!(circuit.admit(at(999)), Err(Duration::from_millis(1)));
+        assert!(circuit.admit(at(1_000)).is_ok());
+        assert_eq!(circuit.admit(at(1_000)), Err(PAUSE), "one, not all");
+        assert!(circuit.succeeded());
+        assert!(circuit.admit(at(1_000)).is_ok());
+        assert!(circuit.admit(at(1_000)).is_ok());
+    }
+
+    #[test]
+    fn a_call_that_finds_out_nothing_is_followed_by_another() {
+        let mut circuit = broken();
+        assert!(circuit.admit(at(1_000)).is_ok());
+        assert!(circuit.admit(at(1_999)).is_err());
+        assert!(circuit.admit(at(2_000)).is_ok());
+    }
+
+    #[rstest]
+    #[case(Duration::ZERO, PAUSE)]
+    #[case(Duration::from_secs(7), Duration::from_secs(7))]
+    #[case(Duration::MAX, LONGEST_PAUSE)]
+    fn an_endpoint_can_ask_to_be_left_alone(#[case] asked: Duration, #[case] pause: Duration) {
+        let mut circuit = Circuit::new();
+        assert!(circuit.failed(at(0), Some(asked)));
+        assert_eq!(circuit.admit(at(0)), Err(pause));
+        // What was asked for before is not taken back by a call that ends later.
+        circuit.failed(at(0), None);
+        assert_eq!(circuit.admit(at(0)), Err(pause));
+    }
+
+    proptest! {
+        #[test]
+        fn at_most_one_call_in_ten_is_repeated(calls in 1u32..2_000) {
+            let mut circuit = Circuit::new();
+            let mut retries = 0;
+            for _ in 0..calls {
+                circuit.admit(at(0)).unwrap();
+                retries += u32::from(circuit.may_retry());
+            }
+            prop_assert!(retries <= SAVED_RETRIES + calls.div_ceil(RETRY));
+        }
+
+        #[test]
+        fn while_it_is_open_at_most_one_call_a_second_is_made(steps in prop::collection::vec(0u64..400, 1..200)) {
+            let (mut circuit, mut now, mut calls) = (broken(), 0, 0);
+            for step in steps {
+                now += step;
+                if circuit.admit(at(now)).is_ok() {
+                    calls += 1;
+                    circuit.failed(at(now), None);
+                }
+            }
+            prop_assert!(calls <= now / 1_000);
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What this service proves itself with at the authorization server, and where it comes from.
+
+use std::env;
+use std::error::Error;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use gateless_core::Monotonic;
+use zeroize::Zeroizing;
+
+/// The largest file that is taken for a secret, in bytes.
+const MAX_LEN: u64 = 64 * 1024;
+
+/// How long what was read is used before its source is asked again.
+const KEPT: Duration = Duration::from_secs(1);
+
+/// A secret, or where it comes from. It never prints.
+///
+/// Files and callbacks are asked again while serving, at most once a second, and at once when the authorization server
+/// does not accept what is held: a secret can be rotated without a restart. While a source cannot be read, the secret
+/// that was read last goes on.
+///
+/// ```
+/// use gateless::introspection::Secret;
+///
+/// let mounted = Secret::file("/run/secrets/introspection");
+/// let in_the_environment = Secret::env("CLIENT_SECRET");
+/// # drop((mounted, in_the_environment));
+/// assert_eq!(format!("{:?}", Secret::new("hush")), "Secret([redacted])");
+/// ```
+#[derive(Clone)]
+pub struct Secret(Source);
+
+#[derive(Clone)]
+enum Source {
+    Text(SecretText),
+    File(PathBuf),
+    Env(Box<str>),
+    Callback(Callback),
+}
+
+type Callback = Arc<dyn Fn() -> Result<String, Box<dyn Error + Send + Sync>> + Send + Sync>;
+
+/// A secret as it was read. Shared, and zeroized when nobody needs it any more.
+pub(super) type SecretText = Arc<Zeroizing<String>>;
+
+impl Secret {
+    /// This text.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Source::Text(Arc::new(Zeroizing::new(text.into()))))
+    }
+
+    /// The content of a file, without the line break at its end. It has to be readable when the layer is built.
+    #[must_use]
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self(Source::File(path.into()))
+    }
+
+    /// An environment variable. It has to be set when the layer is built.
+    #[must_use]
+    pub fn env(name: impl Into<Box<str>>) -> Self {
+        Self(Source::Env(name.into()))
+    }
+
+    /// What this function returns. It is called on the runtime and must not block: hand out what a task of yours keeps
+    /// fresh. An error of it is logged by its text.
+    #[must_use]
+    pub fn callback<E: Into<Box<dyn Error + Send + Sync>>>(
+        secret: impl Fn() -> Result<String, E> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Source::Callback(Arc::new(move || {
+            secret().map_err(Into::into)
+        })))
+    }
+
+    /// Reads it once, for the check of the settings.
+    pub(super) fn read(&self) -> Result<SecretText, SecretError> {
+        match &self.0 {
+            Source::Text(text) => checked(Zeroizing::clone(text)),
+            Source::File(path) => read_file(path),
+            Source::Env(name) => match env::var(&**name) {
+                Ok(text) => checked(Zeroizing::new(text)),
+                Err(env::VarError::NotPresent) => Err(SecretError::NotSet(name.clone())),
+                Err(env::VarError::NotUnicode(_)) => Err(SecretError::NotText),
+            },
+            Source::Callback(callback) => match callback() {
+                Ok(text) => checked(Zeroizing::new(text)),
+                Err(error) => Err(SecretError::Callback(error.to_string().into())),
+            },
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<SecretText, SecretError> {
+    let unreadable = |error: std::io::Error| SecretError::Unreadable(error.kind());
+    if fs::metadata(path).map_err(unreadable)?.len() > MAX_LEN {
+        return Err(SecretError::TooLong);
+    }
+    let bytes = Zeroizing::new(fs::read(path).map_err(unreadable)?);
+    let text = str::from_utf8(&bytes).map_err(|_| SecretError::NotText)?;
+    let text = text.strip_suffix('\n').unwrap_or(text);
+    let text = text.strip_suffix('\r').unwrap_or(text);
+    checked(Zeroizing::new(text.to_owned()))
+}
+
+fn checked(text: Zeroizing<String>) -> Result<SecretText, SecretError> {
+    if text.trim().is_empty() {
+        Err(SecretError::Empty)
+    } else {
+        Ok(Arc::new(text))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Source::Text(_) => f.write_str("Secret([redacted])"),
+            Source::File(path) => write!(f, "Secret(file {})", path.display()),
+            Source::Env(name) => write!(f, "Secret(variable {name})"),
+            Source::Callback(_) => f.write_str("Secret(callback)"),
+        }
+    }
+}
+
+/// Why a secret cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum SecretError {
+    Empty,
+    TooLong,
+    NotText,
+    NotSet(Box<str>),
+    Unreadable(std::io::ErrorKind),
+    Callback(Box<str>),
+}
+
+impl fmt::Display for SecretError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Empty => f.write_str("is empty"),
+            Self::TooLong => write!(f, "is longer than {MAX_LEN} bytes"),
+            Self::NotText => f.write_str("is not UTF-8 text"),
+            Self::NotSet(name) => write!(f, "variable {name} is not set"),
+            Self::Unreadable(kind) => write!(f, "cannot be read: {kind}"),
+            Self::Callback(error) => write!(f, "cannot be had: {error}"),
+        }
+    }
+}
+
+/// A secret while serving: read again now and then.
+#[derive(Debug)]
+pub(super) struct HeldSecret {
+    source: Secret,
+    held: Mutex<Held>,
+}
+
+struct Held {
+    text: SecretText,
+    read_at: Option<Monotonic>,
+}
+
+impl HeldSecret {
+    pub(super) fn new(source: Secret, text: SecretText) -> Self {
+        let held = Held {
+            text,
+            read_at: None,
+        };
+        Self {
+            source,
+            held: Mutex::new(held),
+        }
+    }
+
+    /// The secret as it is now. With `refused`, one that was not accepted, its source is asked whatever the time.
+    pub(super) async fn get(&self, now: Monotonic, refused: Option<&SecretText>) -> SecretText {
+        let (held, is_due) = {
+            let held = self.held();
+            let is_due = match (&self.source.0, refused) {
+                (Source::Text(_), _) => false,
+                (_, Some(refused)) => Arc::ptr_eq(refused, &held.text),
+                (_, None) => held.read_at.is_none_or(|read| now.since(read) >= KEPT),
+            };
+            (Arc::clone(&held.text), is_due)
+        };
+        if !is_due {
+            return held;
+        }
+        let read = match &self.source.0 {
+            Source::File(path) => {
+                let path = path.clone();
+                let reading = tokio::task::spawn_blocking(move || read_file(&path));
+                let failed = SecretError::Unreadable(std::io::ErrorKind::Other);
+                reading.await.unwrap_or(Err(failed))
+            }
+            _ => self.source.read(),
+        };
+        let mut held = self.held();
+        held.read_at = Some(now);
+        match read {
+            // The same text stays the same value: whoever compares sees that nothing changed.
+            Ok(text) if **text != **held.text => held.text = text,
+            Ok(_) => {}
+            Err(error) => tracing::warn!(
+                name: "gateless.introspection.secret",
+                %error,
+                "the secret cannot be read again; the one read last goes on"
+            ),
+        }
+        Arc::clone(&held.text)
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Held")
+    }
+}
