@@ -105,6 +105,16 @@ const ARROWS: &[Arrow] = &[
         without: &["reqwest", "hyper", "rustls", "jsonwebtoken"],
         ours: &["gateless-core", "gateless-jwt"],
     },
+    // Introspection brings an HTTP client, and neither a store nor a framework.
+    Arrow {
+        package: "gateless",
+        features: &[
+            "--no-default-features",
+            "--features=introspection,aws_lc_rs",
+        ],
+        without: &["axum", "axum-core", "redis", "jsonwebtoken", "rsa", "tonic"],
+        ours: &["gateless-core", "gateless-jwt"],
+    },
     // The routers of axum, without a runtime and a server.
     Arrow {
         package: "gateless",

@@ -5,6 +5,8 @@
 //! | `BIND` | `127.0.0.1:8080`; a free port for `--tour` | where to listen |
 //! | `ISSUER` | an embedded test issuer | whose tokens are accepted: an https URL, or http on loopback |
 //! | `AUDIENCE` | `https://orders.example.com` | what tokens have to be meant for |
+//! | `INTROSPECTION_URL` | that of the embedded issuer, with it | where tokens that are no JWTs are asked about; they are those of `ISSUER`, or else of the origin of this address |
+//! | `CLIENT_ID`, `CLIENT_SECRET` | | who asks there (`client_secret_basic`) |
 //! | `RUST_LOG` | `info` | what is logged to standard error |
 
 use std::ffi::OsString;
@@ -12,9 +14,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use gateless::ConfigError;
 use gateless::bearer::OptionalBearerAuth;
+use gateless::introspection::{OptionalIntrospection, Secret};
+use reqwest::Url;
 use tracing_subscriber::EnvFilter;
 
-use crate::auth::bearer_auth;
+use crate::auth::{bearer_auth, introspection};
 
 /// What the program is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +45,8 @@ pub struct Config {
     pub bind: SocketAddr,
     /// Whose tokens are accepted.
     pub trust: Trust,
+    /// What answers for tokens that are no JWTs.
+    pub introspection: Option<OptionalIntrospection>,
     /// What they have to be meant for.
     pub audience: String,
     /// What is logged.
@@ -48,10 +54,7 @@ pub struct Config {
 }
 
 /// Settings of stages that are yet to come. One that is set and ignored would leave a hole that nobody sees.
-const NOT_YET: [(&str, &str); 8] = [
-    ("INTROSPECTION_URL", "no introspection"),
-    ("CLIENT_ID", "no introspection"),
-    ("CLIENT_SECRET", "no introspection"),
+const NOT_YET: [(&str, &str); 5] = [
     ("REDIS_URL", "no shared stores"),
     ("DENYLIST_PATH", "no denylist"),
     ("AUDIT_PATH", "no audit log"),
@@ -80,6 +83,8 @@ impl Config {
         };
         let [bind, issuer, audience, log] =
             ["BIND", "ISSUER", "AUDIENCE", "RUST_LOG"].map(&mut text);
+        let [url, client_id, secret] =
+            ["INTROSPECTION_URL", "CLIENT_ID", "CLIENT_SECRET"].map(&mut text);
 
         let bind = match bind {
             Some(bind) => bind.parse().unwrap_or_else(|_| {
@@ -93,6 +98,12 @@ impl Config {
         if audience.trim().is_empty() {
             faults.add("AUDIENCE", "is empty");
         }
+        let asked = Asked {
+            url,
+            client_id,
+            secret,
+        };
+        let introspection = asked.build(mode, issuer.as_deref(), &audience, &mut faults);
         let trust = match issuer {
             None => {
                 if lookup("GATELESS_ENV").is_some_and(|value| is_production(&value)) {
@@ -135,9 +146,78 @@ impl Config {
         Ok(Self {
             bind,
             trust: trust.expect("without it there is a fault"),
+            introspection,
             audience,
             log,
         })
+    }
+}
+
+/// The settings of introspection: all of them, or none.
+struct Asked {
+    url: Option<String>,
+    client_id: Option<String>,
+    secret: Option<String>,
+}
+
+impl Asked {
+    fn build(
+        self,
+        mode: Mode,
+        issuer: Option<&str>,
+        audience: &str,
+        faults: &mut ConfigError,
+    ) -> Option<OptionalIntrospection> {
+        let Some(url) = self.url else {
+            for (name, value) in [
+                ("CLIENT_ID", self.client_id),
+                ("CLIENT_SECRET", self.secret),
+            ] {
+                if value.is_some() {
+                    faults.add(name, "is set, but INTROSPECTION_URL is not");
+                }
+            }
+            return None;
+        };
+        if mode == Mode::Tour {
+            faults.add(
+                "INTROSPECTION_URL",
+                "is set, but the tour needs the embedded issuer to mint its tokens",
+            );
+            return None;
+        }
+        let mut required = |name: &'static str, value: Option<String>| {
+            if value.is_none() {
+                faults.add(name, "is not set, but INTROSPECTION_URL is");
+            }
+            value
+        };
+        let client_id = required("CLIENT_ID", self.client_id);
+        let secret = required("CLIENT_SECRET", self.secret);
+        let origin = || Url::parse(&url).map(|url| url.origin().ascii_serialization());
+        let issuer = issuer.map_or_else(|| origin().unwrap_or_default(), str::to_owned);
+        let built = introspection(
+            &issuer,
+            audience_or_default(audience),
+            &url,
+            &client_id?,
+            Secret::new(secret?),
+        );
+        built
+            .map_err(|error| {
+                for fault in error.faults() {
+                    match fault.setting() {
+                        "endpoint" => faults.add("INTROSPECTION_URL", fault.problem()),
+                        "client_authentication" => faults.add("CLIENT_ID", fault.problem()),
+                        // What is wrong with these is told where they come from.
+                        "issuer" | "audience" => {}
+                        other => {
+                            faults.add("INTROSPECTION_URL", format!("{other} {}", fault.problem()))
+                        }
+                    }
+                }
+            })
+            .ok()
     }
 }
 
@@ -216,9 +296,8 @@ mod tests {
         "Production",
         "GATELESS_ENV says that this is production"
     )]
-    #[case::introspection("INTROSPECTION_URL", "https://idp", "has no introspection yet")]
-    #[case::client("CLIENT_ID", "orders", "has no introspection yet")]
-    #[case::secret("CLIENT_SECRET", "hush", "has no introspection yet")]
+    #[case::introspection("CLIENT_ID", "https://idp", "is set, but INTROSPECTION_URL is not")]
+    #[case::secret("CLIENT_SECRET", "hush", "is set, but INTROSPECTION_URL is not")]
     #[case::redis(
         "REDIS_URL",
         "redis://localhost",
@@ -256,6 +335,73 @@ mod tests {
         assert!(
             error.contains("the tour needs the embedded issuer"),
             "{error}"
+        );
+    }
+
+    #[rstest]
+    #[case(&[], "https://idp.example.com")]
+    #[case(&[("ISSUER", "https://issuer.example.com")], "https://issuer.example.com")]
+    fn opaque_tokens_are_those_of_the_issuer_or_of_the_origin(
+        #[case] issuer: &[(&str, &str)],
+        #[case] expected: &str,
+    ) {
+        let mut variables = vec![
+            ("INTROSPECTION_URL", "https://idp.example.com/introspect"),
+            ("CLIENT_ID", "orders"),
+            ("CLIENT_SECRET", "hush"),
+        ];
+        variables.extend(issuer);
+        let config = read(Mode::Serve, &variables).unwrap();
+        let printed = format!("{:?}", config.introspection.unwrap());
+        assert!(
+            printed.contains(&format!("issuer: {expected:?}")),
+            "{printed}"
+        );
+        assert!(!printed.contains("hush"), "{printed}");
+    }
+
+    #[rstest]
+    #[case(
+        "http://idp.example.com/introspect",
+        "orders",
+        "hush",
+        "INTROSPECTION_URL http://idp.example.com/introspect is not an https URL"
+    )]
+    #[case(
+        "nowhere",
+        "orders",
+        "hush",
+        "INTROSPECTION_URL nowhere is not an https URL"
+    )]
+    #[case("https://idp.example.com", "", "hush", "CLIENT_ID has no client id")]
+    #[case(
+        "https://idp.example.com",
+        "orders",
+        "",
+        "CLIENT_ID secret Secret([redacted]) is empty"
+    )]
+    fn unusable_introspection_is_named(
+        #[case] url: &str,
+        #[case] id: &str,
+        #[case] secret: &str,
+        #[case] says: &str,
+    ) {
+        let variables = [
+            ("INTROSPECTION_URL", url),
+            ("CLIENT_ID", id),
+            ("CLIENT_SECRET", secret),
+        ];
+        let error = read(Mode::Serve, &variables).unwrap_err();
+        assert_eq!(error, format!("unusable configuration: {says}"));
+    }
+
+    #[test]
+    fn introspection_needs_all_of_its_settings() {
+        let variables = [("INTROSPECTION_URL", "https://idp.example.com/introspect")];
+        assert_eq!(
+            read(Mode::Serve, &variables).unwrap_err(),
+            "unusable configuration: CLIENT_ID is not set, but INTROSPECTION_URL is; \
+             CLIENT_SECRET is not set, but INTROSPECTION_URL is"
         );
     }
 

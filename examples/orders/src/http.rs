@@ -36,7 +36,8 @@ pub(crate) fn routes(store: Store, auth: BearerHandle) -> Router {
         .merge(probes)
 }
 
-/// Whether tokens can be checked. Without keys every one of them would get `503`.
+/// Whether tokens can be checked. Without keys every one of them would get `503`. An introspection endpoint that is away
+/// does not count: tokens that are known, and JWTs, are served, and no other instance would do better.
 async fn ready(State(auth): State<BearerHandle>) -> (StatusCode, &'static str) {
     if auth.is_ready() {
         (StatusCode::OK, "ready\n")

@@ -1,7 +1,7 @@
 //! The running example of gateless: orders over HTTP and gRPC, on one port, behind the same layers.
 //!
 //! ```text
-//! request ─► router ─► StripIdentityHeaders ─► OptionalBearerAuth ─► ScopeGuard ─► handler or gRPC method
+//! request ─► router ─► StripIdentityHeaders ─► OptionalHybridAuth ─► ScopeGuard ─► handler or gRPC method
 //!                                              who is it, if anybody?  what does the table say of this route?
 //! ```
 //!
@@ -19,12 +19,10 @@ pub mod tour;
 
 use axum::Router;
 use gateless::ConfigError;
-use gateless::bearer::OptionalBearerAuth;
 use gateless::scope::ScopeGuard;
 use gateless::strip::StripIdentityHeaders;
-use tower::ServiceBuilder;
 
-pub use crate::auth::bearer_auth;
+pub use crate::auth::{Auth, bearer_auth, embedded_introspection, introspection};
 pub use crate::serve::serve;
 use crate::store::Store;
 
@@ -51,15 +49,17 @@ pub mod proto {
 /// # Errors
 ///
 /// [`ConfigError`] when the documents that declare the routes make no sense.
-pub fn app(auth: OptionalBearerAuth, store: Store) -> Result<Router, ConfigError> {
+pub fn app(auth: impl Into<Auth>, store: Store) -> Result<Router, ConfigError> {
+    let auth = auth.into();
     let guard = ScopeGuard::table(policy::table()?);
-    let routes = http::routes(store.clone(), auth.handle().clone()).merge(grpc::routes(store));
-    Ok(routes.layer(
-        ServiceBuilder::new()
-            .layer(StripIdentityHeaders::default())
-            .layer(auth)
-            .layer(guard),
-    ))
+    let routes = http::routes(store.clone(), auth.keys().clone()).merge(grpc::routes(store));
+    // The layer that is added last runs first.
+    let guarded = routes.layer(guard);
+    let authenticated = match auth {
+        Auth::Bearer(auth) => guarded.layer(auth),
+        Auth::Hybrid(_, auth) => guarded.layer(auth),
+    };
+    Ok(authenticated.layer(StripIdentityHeaders::default()))
 }
 
 /// The code of the README has to compile.

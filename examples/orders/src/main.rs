@@ -10,16 +10,18 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use gateless::bearer::OptionalBearerAuth;
+use gateless::introspection::OptionalIntrospection;
 use gateless_testkit::TestIssuer;
 use orders::config::{Config, Mode, Trust};
 use orders::store::Store;
-use orders::{policy, tour};
+use orders::{Auth, policy, tour};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 const USAGE: &str = "usage: orders [--tour | --routes [--json]]
 
-Without arguments it serves until it is told to stop. Environment: BIND, ISSUER, AUDIENCE, RUST_LOG.
+Without arguments it serves until it is told to stop. Environment: BIND, ISSUER, AUDIENCE,
+INTROSPECTION_URL, CLIENT_ID, CLIENT_SECRET, RUST_LOG.
 --tour serves, asks itself a number of things, and checks the answers.
 --routes prints every route and who gets through to it, for people or as JSON.";
 
@@ -84,6 +86,7 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
     let Config {
         bind,
         trust,
+        introspection,
         audience,
         log,
     } = config;
@@ -93,20 +96,25 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
         .with_ansi(io::stderr().is_terminal())
         .init();
 
-    let (auth, issuer) = match trust {
-        Trust::Issuer(auth) => (auth, None),
+    let (bearer, issuer) = match trust {
+        Trust::Issuer(bearer) => (bearer, None),
         Trust::Embedded => {
             let issuer = TestIssuer::serve().await?;
-            let auth = orders::bearer_auth(issuer.issuer(), &audience)?;
-            (auth, Some(issuer))
+            let bearer = orders::bearer_auth(issuer.issuer(), &audience)?;
+            (bearer, Some(issuer))
         }
     };
+    let introspection = match (introspection, &issuer) {
+        (None, Some(issuer)) => Some(orders::embedded_introspection(issuer, &audience)?),
+        (introspection, _) => introspection,
+    };
+    let auth = Auth::new(bearer.clone(), introspection.as_ref())?;
     let listener = TcpListener::bind(bind)
         .await
         .map_err(|error| format!("cannot listen on {bind}: {error}"))?;
     let address = listener.local_addr()?;
     let store = Store::new();
-    let app = orders::app(auth.clone(), store.clone())?;
+    let app = orders::app(auth, store.clone())?;
 
     // Nobody may be reading any more, which is no reason to stop serving.
     let mut out = io::stdout();
@@ -118,7 +126,7 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
                 let _ = stopped.await;
             };
             let server = tokio::spawn(orders::serve(listener, app, store, stopped));
-            auth.ready().await?;
+            bearer.ready().await?;
             announce(&mut out)?;
             let all_right = tour::run(address, &issuer, &audience, &mut out).await?;
             drop(stop);
@@ -126,7 +134,7 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
             Ok(all_right)
         }
         (_, issuer) => {
-            tokio::spawn(warm_up(auth));
+            tokio::spawn(warm_up(bearer, introspection));
             let stop = stop_signal()?;
             let _ = announce(&mut out);
             if let Some(issuer) = &issuer {
@@ -138,11 +146,19 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
     }
 }
 
-/// Fetches keys before the first request needs them. A service may start while its issuer is away.
-async fn warm_up(auth: OptionalBearerAuth) {
-    match auth.ready().await {
+/// Fetches keys before the first request needs them, and finds out whether tokens can be asked about. A service may
+/// start while its issuer is away.
+async fn warm_up(bearer: OptionalBearerAuth, introspection: Option<OptionalIntrospection>) {
+    match bearer.ready().await {
         Ok(()) => tracing::info!("the issuer's keys are here"),
         Err(error) => tracing::warn!(%error, "starting without: requests get 503 until they can"),
+    }
+    let Some(introspection) = introspection else {
+        return;
+    };
+    match introspection.handle().ready().await {
+        Ok(()) => tracing::info!("the introspection endpoint answers"),
+        Err(error) => tracing::warn!(%error, "starting without: such tokens get 503 until it does"),
     }
 }
 

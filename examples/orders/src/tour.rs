@@ -12,7 +12,7 @@ use std::io;
 use std::io::Write;
 use std::net::SocketAddr;
 
-use gateless_testkit::TestIssuer;
+use gateless_testkit::{Fault, TestIssuer};
 
 use self::answer::{Answer, Expected};
 use self::client::Client;
@@ -57,9 +57,15 @@ pub async fn run(
         sent: 0,
         right: 0,
     };
-    for step in steps::standing(issuer, audience) {
+    let opaque = steps::opaque_token(issuer, audience);
+    for step in steps::standing(issuer, audience, &opaque) {
         tour.take(&step).await?;
     }
+    issuer.set_introspection_fault(Fault::Status(503));
+    for step in steps::outage(opaque, issuer, audience) {
+        tour.take(&step).await?;
+    }
+    issuer.clear_fault();
     // Signed before, sent after: this one the service knew how to verify.
     let orphan = steps::withdrawn_key(issuer, audience);
     let rotating = issuer.clone();

@@ -248,7 +248,8 @@ impl SharedTier {
         match tokio::time::timeout(self.timeout, answer).await {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
-                tracing::debug!(cause = error.source(), "the shared store failed");
+                let error = error.source();
+                tracing::debug!(name: "gateless.shared.failed", error, "the shared store failed");
                 Err(Failure::Unavailable)
             }
             Err(_) => Err(Failure::Slow),

@@ -7,6 +7,8 @@
 //! | dependency | choices | while it is away, and what is held is past its time |
 //! |---|---|---|
 //! | the keys of an issuer | [`OnOutage`](crate::OnOutage), an argument of [`Keys::discovery`](crate::bearer::Keys::discovery) and [`Keys::jwks_url`](crate::bearer::Keys::jwks_url) | `503` for tokens of that issuer; others are not touched |
+//! | the introspection endpoint | [`OnOutage`](crate::OnOutage), an argument of `Endpoint::discovery` and `Endpoint::url` | `503` for tokens whose answer is past its lifetime or that nobody asked about yet; the others are not touched |
+//! | a store of shared answers | none: the endpoint is asked | – |
 //! | a file with keys | none: what was read stays | – |
 //! | a new configuration | none: the old one stays | – |
 //!
@@ -41,6 +43,19 @@
 //! a key some minutes before it signs with it never has. A service that fetches at its start, with
 //! [`ready`](crate::bearer::BearerHandle::ready), has not used the cooldown up by that.
 //!
+//! ## The introspection endpoint
+//!
+//! Tokens that were asked about go on until their answer is past its lifetime (30 s), as if nothing had happened.
+//!
+//! - [`OnOutage::FailClosed`](crate::OnOutage::FailClosed): then they get `503`. An outage of the authorization server that
+//!   is longer than the lifetime is one of the service.
+//! - [`OnOutage::StaleFor(d)`](crate::OnOutage::StaleFor): the last answer is used for `d` longer, only while the endpoint
+//!   cannot be asked, and never past the token's `exp`. A token that is revoked meanwhile goes on for as long: that is
+//!   the price. Tokens that nobody asked about before get `503` in any case.
+//!
+//! A readiness probe should not ask for it: tokens that are known, and JWTs, are served, and an instance that is taken
+//! out of service for it hands its callers to others that cannot ask either, and know less.
+//!
 //! ## In an emergency
 //!
 //! A [`BearerHandle`](crate::bearer::BearerHandle) acts on every clone of a layer at once:
@@ -49,6 +64,7 @@
 //! |---|---|---|
 //! | a signing key leaked | [`refuse_key`](crate::bearer::BearerHandle::refuse_key) | the next request with such a token gets `401`, known or not, whatever the issuer publishes |
 //! | a key set was tampered with | [`purge_keys`](crate::bearer::BearerHandle::purge_keys) | all keys of the issuer are gone, `503` until new ones are fetched, which begins at once |
+//! | somebody signed out everywhere | `IntrospectionHandle::forget_where` | the server is asked again about their tokens with the next request |
 //! | the policy is too lax | [`reload`](crate::bearer::BearerHandle::reload) | judged by the new one from the next request on; an unusable one changes nothing |
 //!
 //! They act on one process. A fleet needs the call on each instance.

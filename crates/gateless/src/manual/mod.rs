@@ -7,6 +7,7 @@
 //! | [`ordering`] | which layer goes where, and what happens when it does not? |
 //! | [`tokens`] | which tokens are accepted, and how do I fit that to my issuer? |
 //! | [`keys`] | where do keys come from, and what happens when the issuer is away? |
+//! | `introspection` | what about tokens that say nothing by themselves? |
 //! | [`failing_closed`] | what happens in an outage, and what can be done in an emergency? |
 //! | [`refusals`] | what does a caller see, and what do I see? |
 //! | [`observing`] | what is counted and logged, under which names? |
@@ -14,6 +15,8 @@
 
 pub mod failing_closed;
 pub mod getting_started;
+#[cfg(feature = "introspection")]
+pub mod introspection;
 pub mod keys;
 pub mod observing;
 pub mod ordering;

@@ -17,6 +17,11 @@
 //! | `gateless_keys` | gauge | `issuer` | keys that are held |
 //! | `gateless_keys_fetched_timestamp_seconds` | gauge | `issuer` | when they were fetched last, since 1970 |
 //! | `gateless_stale_keys_used_total` | counter | `issuer` | decisions with keys past their lifetime |
+//! | `gateless_introspected_tokens_total` | counter | `issuer`, `result`: `cached`, `known_bad`, `active`, `refused`, `stale`, `unanswered` | opaque tokens that were decided on, by how |
+//! | `gateless_introspections_total` | counter | `issuer`, `result`: `active`, `inactive`, `invalid`, `timed_out`, `unreachable`, `status`, `unusable`, `unauthorized`, `throttled`, `bad_request`, `keys` | calls of the endpoint, by how they ended |
+//! | `gateless_introspections_under_way` | gauge | `issuer` | calls of the endpoint at the moment |
+//! | `gateless_introspection_cache_entries` | gauge | `issuer`, `pool`: `good`, `bad` | answers that are remembered |
+//! | `gateless_shared_answers_total` | counter | `issuer`, `result`: `found`, `missing`, `unavailable`, `slow`, `unreadable` | answers looked up where a fleet shares them |
 //! | `gateless_reloads_total` | counter | `result`: `applied`, `refused` | new configurations |
 //!
 //! `code` and `reason` are those of [`Rejection`](crate::Rejection), `issuer` is one of those configured, `stage` the
@@ -24,7 +29,9 @@
 //!
 //! Worth an alarm: `gateless_key_fetches_total{result="failed"}` that rises, `gateless_stale_keys_used_total` that rises
 //! at all, `time() - gateless_keys_fetched_timestamp_seconds` beyond the lifetime, and
-//! `gateless_refusals_total` with the code `pipeline_misordered` or `route_undeclared`, which are faults of the deployment.
+//! `gateless_introspections_total{result="unauthorized"}` that rises: this service is not known to its authorization
+//! server any more. `gateless_introspected_tokens_total` with `stale` or `unanswered` is an outage that callers notice, or
+//! are about to. And `gateless_refusals_total` with the code `pipeline_misordered` or `route_undeclared`, which are faults of the deployment.
 //!
 //! ## Events and spans
 //!
@@ -43,6 +50,14 @@
 //! | `gateless.keys.discarded` | debug | `issuer` | keys came too late, after a purge |
 //! | `gateless.keys.purged` | warn | `issuer` | keys were thrown away by hand |
 //! | `gateless.keys.refused` | warn | `issuer`, `key_id` | a key was refused by hand |
+//! | `gateless.introspection.call` | info, a span | `issuer` | a call of the endpoint, with what it waits for |
+//! | `gateless.introspection.failed` | warn | `issuer`, `error`, `unlogged` | a call failed; at most once a second, `unlogged` counts those in between |
+//! | `gateless.introspection.unauthorized` | error | `issuer`, `error`, `unlogged` | the endpoint does not accept this service |
+//! | `gateless.introspection.nonsense` | warn | `issuer`, `fault`, `unlogged` | an answer breaks RFC 7662 |
+//! | `gateless.introspection.paused` | warn | `issuer` | the endpoint is left alone, but for one call a second |
+//! | `gateless.introspection.recovered` | info | `issuer` | it answers again |
+//! | `gateless.introspection.secret` | warn | `error` | a secret could not be read again; the old one goes on |
+//! | `gateless.shared.failed` | debug | `error` | a shared store failed |
 //! | `gateless.reloaded` | info | `epoch` | a new configuration decides |
 //! | `gateless.not_reloaded` | error | `epoch`, `error` | it could not be used; the old one goes on |
 //!

@@ -4,6 +4,8 @@
 //! request ─► StripIdentityHeaders ─► BearerAuth ─► ScopeGuard ─► handler
 //! ```
 //!
+//! - **One layer authenticates**: [`BearerAuth`](crate::bearer::BearerAuth), `Introspection`, or `HybridAuth` where some
+//!   tokens are JWTs and some are not. Two of them in a row both have to accept the token, which is never what is meant.
 //! - **Cross-origin requests**: a browser asks with an `OPTIONS` request that carries no token. Put the CORS layer
 //!   *outside* of [`BearerAuth`](crate::bearer::BearerAuth), so that it answers those itself. `BearerAuth` lets no
 //!   `OPTIONS` request through without a token.

@@ -21,7 +21,8 @@ pub fn print_guide(
 ) -> io::Result<()> {
     let address = reachable(address);
     writeln!(out, "\nA guided tour. The tokens are good for an hour.\n")?;
-    for step in steps::standing(issuer, audience) {
+    let opaque = steps::opaque_token(issuer, audience);
+    for step in steps::standing(issuer, audience, &opaque) {
         writeln!(out, "# {}\n# expected: {}", step.title, step.expected)?;
         writeln!(out, "{}", curl(&step, address))?;
         if let Some(line) = grpcurl(&step, address) {
@@ -31,7 +32,7 @@ pub fn print_guide(
     }
     writeln!(
         out,
-        "# all of it at once, and a rotation of the issuer's keys: cargo run -p orders -- --tour"
+        "# all of it at once, an outage, and a rotation of the issuer's keys: cargo run -p orders -- --tour"
     )
 }
 

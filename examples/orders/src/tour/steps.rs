@@ -11,13 +11,16 @@ const LIFETIME: i64 = 3_600;
 const NEW_ORDER: &str = r#"{"item":"espresso machine","quantity":1}"#;
 
 /// The steps that can be taken at any time, in any order.
-pub(super) fn standing(issuer: &TestIssuer, audience: &str) -> Vec<Step> {
+/// `opaque` is a token that is no JWT.
+pub(super) fn standing(issuer: &TestIssuer, audience: &str, opaque: &str) -> Vec<Step> {
     let token = |subject, scope| token(issuer, audience, subject, scope);
     let reader = token("alice", "orders:read").mint();
     let writer = token("bob", "orders:read orders:write").mint();
     let expired = token("alice", "orders:read")
         .issued_in(-600)
         .expires_in(-300);
+    let revoked = opaque_token(issuer, audience);
+    issuer.revoke(&revoked);
     let elsewhere = token("alice", "orders:read").audience("https://billing.example.com");
     let list = Call::Get("/orders");
     let invalid = Expected::http(401)
@@ -64,7 +67,7 @@ pub(super) fn standing(issuer: &TestIssuer, audience: &str) -> Vec<Step> {
             title: "a token for another service: the same answer, so that nothing is learned from it",
             call: list,
             tokens: vec![elsewhere.mint()],
-            expected: invalid,
+            expected: invalid.clone(),
         },
         Step {
             title: "what the service knows about the caller",
@@ -98,7 +101,56 @@ pub(super) fn standing(issuer: &TestIssuer, audience: &str) -> Vec<Step> {
             tokens: vec![],
             expected: Expected::grpc(tonic::Code::Unauthenticated),
         },
+        Step {
+            title: "a token that is no JWT: its server is asked whose it is, once in a while",
+            call: Call::Get("/whoami"),
+            tokens: vec![opaque.to_owned()],
+            expected: Expected::http(200).body(r#""subject":"carol""#),
+        },
+        Step {
+            title: "the same token over gRPC",
+            call: Call::GrpcList,
+            tokens: vec![opaque.to_owned()],
+            expected: Expected::grpc(tonic::Code::Ok),
+        },
+        Step {
+            title: "one that its server has revoked",
+            call: list,
+            tokens: vec![revoked],
+            expected: invalid,
+        },
     ]
+}
+
+/// To be sent while the introspection endpoint is away: a token that was asked about before, and one that was not.
+pub(super) fn outage(known: String, issuer: &TestIssuer, audience: &str) -> [Step; 2] {
+    let list = Call::Get("/orders");
+    [
+        Step {
+            title: "the introspection endpoint breaks down: a token that is known goes on",
+            call: list,
+            tokens: vec![known],
+            expected: Expected::http(200).body(r#"{"orders":["#),
+        },
+        Step {
+            title: "and one that is not gets 503: it may be good, and nobody knows",
+            call: list,
+            tokens: vec![opaque_token(issuer, audience)],
+            expected: Expected::http(503).body(r#""code":"dependency_unavailable""#),
+        },
+    ]
+}
+
+/// A token that says nothing by itself.
+pub(super) fn opaque_token(issuer: &TestIssuer, audience: &str) -> String {
+    issuer
+        .opaque_token()
+        .subject("carol")
+        .client_id("orders-tour")
+        .audience(audience)
+        .scope("orders:read")
+        .expires_in(LIFETIME)
+        .mint()
 }
 
 /// To be sent once the issuer has rotated its keys, with a token minted after that.

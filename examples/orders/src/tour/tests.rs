@@ -8,8 +8,10 @@ const AUDIENCE: &str = "https://orders.example.com";
 
 /// The service on a free port, and what stops it when it is dropped.
 async fn start(issuer: &TestIssuer) -> (SocketAddr, oneshot::Sender<()>) {
-    let auth = crate::bearer_auth(issuer.issuer(), AUDIENCE).unwrap();
-    auth.ready().await.unwrap();
+    let bearer = crate::bearer_auth(issuer.issuer(), AUDIENCE).unwrap();
+    bearer.ready().await.unwrap();
+    let introspection = crate::embedded_introspection(issuer, AUDIENCE).unwrap();
+    let auth = crate::Auth::new(bearer, Some(&introspection)).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let store = Store::new();
@@ -30,7 +32,7 @@ async fn every_answer_of_the_tour_is_right() {
     let all_right = run(address, &issuer, AUDIENCE, &mut out).await.unwrap();
     let out = String::from_utf8(out).unwrap();
     assert!(all_right, "{out}");
-    assert!(out.ends_with("13 of 13 answers were right\n"), "{out}");
+    assert!(out.ends_with("18 of 18 answers were right\n"), "{out}");
 }
 
 #[tokio::test]
@@ -52,10 +54,10 @@ async fn the_guide_has_a_line_for_every_step() {
     let address = "0.0.0.0:8080".parse().unwrap();
     print_guide(address, &issuer, AUDIENCE, &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();
-    let steps = steps::standing(&issuer, AUDIENCE).len();
+    let steps = steps::standing(&issuer, AUDIENCE, "opaque").len();
     assert_eq!(out.matches("curl -s -i ").count(), steps);
     assert_eq!(out.matches("http://127.0.0.1:8080/").count(), steps);
-    assert_eq!(out.matches("\ngrpcurl ").count(), 3);
+    assert_eq!(out.matches("\ngrpcurl ").count(), 4);
 }
 
 #[test]

@@ -1,0 +1,106 @@
+//! # Opaque tokens
+//!
+//! An opaque token says nothing by itself; its authorization server is asked about it (RFC 7662). Done for each request,
+//! that makes the server a part of every call: as slow as it is, and down when it is. Here it is asked once in a while.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use gateless::OnOutage;
+//! use gateless::introspection::{
+//!     AnswerCache, ClientAuthentication, Endpoint, Introspection, IntrospectionPolicy, Secret,
+//! };
+//!
+//! # fn main() -> Result<(), gateless::ConfigError> {
+//! # let secret = Secret::new("of a file, in earnest");
+//! # /*
+//! let secret = Secret::file("/run/secrets/introspection");
+//! # */
+//! let auth = Introspection::builder(
+//!     IntrospectionPolicy::new("https://idp.example.com", "https://orders.example.com"),
+//!     Endpoint::discovery(OnOutage::StaleFor(Duration::from_secs(60))),
+//!     ClientAuthentication::basic("orders", secret),
+//! )
+//! .answer_cache(AnswerCache::new().lifetime(Duration::from_secs(10)))
+//! .token_prefix("at_") // what looks otherwise is not worth a call
+//! .build()?;
+//! # let _ = auth;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! ## What an answer has to say
+//!
+//! | member | rule | setting |
+//! |---|---|---|
+//! | `active` | the boolean `true`; a text, a number or nothing is not it | – |
+//! | `iss` | may be missing; one that is there is the issuer, byte for byte | – |
+//! | `aud` | names the audience: without it any token of any service would do | `danger_accept_missing_audience` |
+//! | `exp` | has not passed | `assume_lifetime` for servers that name none, `leeway` |
+//! | `nbf`, `iat` | not in the future | `leeway` |
+//! | `token_type` | `Bearer` where it is there; it has to be there where `aud` is not | – |
+//! | `token_use`, `typ`, `nonce`, … | nothing that says ID token, refresh token or proof | – |
+//! | `cnf` | not there: a bound token is not a bearer token | – |
+//! | `sub`, `client_id` | at least one of them; without `sub` a client acts for itself | `client_claim` |
+//! | `scope` | texts separated by spaces | `scope_claim` |
+//!
+//! A refresh token is active too, as far as real servers are concerned; they answer for it without `aud` and without
+//! `token_type`. That is why one of them has to be there, whatever is set.
+//!
+//! ## How long an answer is used
+//!
+//! ```text
+//! asked          lifetime (30 s)            the outage policy's bound     exp
+//!   │── fresh: no call ──│── asked again; if nobody answers: stale ──│── 503 ───│── 401
+//! ```
+//!
+//! - The **lifetime** ([`AnswerCache::lifetime`](crate::introspection::AnswerCache::lifetime)) is a promise to whoever
+//!   revokes a token at the server: so long, and no longer, can it go on. Within it the decision is still taken anew
+//!   with each request, by the clock and the whole policy.
+//! - An answer is **never used past its `exp`**, not even within the leeway: the server is asked again.
+//! - A token that is **not active** is refused for 5 s without asking again, in a place of its own: a flood of made-up
+//!   tokens pushes nothing out. Errors are not remembered.
+//! - [`forget_where`](crate::introspection::IntrospectionHandle::forget_where) does not wait for the lifetime.
+//!
+//! ## How the server is treated
+//!
+//! - **One call for each token**, however many ask at the same time. It is a task of its own: a caller who goes away
+//!   does not take it down for the others.
+//! - **So many calls at once** ([`Endpoint::max_concurrent`](crate::introspection::Endpoint::max_concurrent), 64), so many
+//!   more that wait for their turn, and `503` for the rest. Known tokens never wait.
+//! - **One deadline** for waiting, connecting, calling and a second attempt. That is made where the connection broke
+//!   before anything was answered, for at most one call in ten.
+//! - **A pause** after five calls in a row that found nobody: no connection, no answer in time, `502` to `504`, `401`,
+//!   `429`. From then on one call a second finds out whether it is over. `Retry-After` is kept to, up to 30 s.
+//! - What a single odd token can cause does not count: some servers answer such a one with `400`, `403`, `500` or a page of
+//!   HTML. The request gets `503`, and all others go on.
+//!
+//! ## How the service proves who it is
+//!
+//! [`ClientAuthentication`](crate::introspection::ClientAuthentication): `basic`, `post`, `private_key_jwt` or a `bearer`
+//! token. Secrets come from a file, the environment or a function, and can be rotated while serving: a secret that the
+//! server refuses is read again at once, and tried again if it has changed.
+//! [`ready`](crate::introspection::IntrospectionHandle::ready) asks about a made-up token, so that a wrong secret shows
+//! when the service starts. While the server does not accept the service, tokens get `503`, never `401`.
+//!
+//! ## JWTs beside them
+//!
+//! [`HybridAuth`](crate::hybrid::HybridAuth) is one layer made of two: JWTs of the issuers of `BearerAuth` are checked in
+//! the process, everything else is asked about. Which way a token goes shows in its form and in the `iss` of a JWT,
+//! and is never found out by trying.
+//!
+//! A JWT of an issuer that is not that of `Introspection` is never sent, also when `Introspection` stands alone: whoever
+//! gets a bearer token can use it (RFC 9700 §4.9). Encrypted tokens are not sent either.
+//!
+//! ## Answers that are signed
+//!
+//! With [`signed_answers`](crate::introspection::IntrospectionBuilder::signed_answers) the service asks for a JWT
+//! (RFC 9701) and takes nothing else: signed with a key of the issuer, made for this client, and not before it was asked
+//! for. Encrypted answers are not supported.
+//!
+//! ## A fleet that shares answers
+//!
+//! [`SharedAnswers`](crate::introspection::SharedAnswers) is a second tier behind the cache of each instance: what one of
+//! them was told, the others need not ask for. Any [`SharedStore`](crate::SharedStore) will do. It is not trusted: keys
+//! are an HMAC of the token, values are sealed and bound to their key. The lifetime counts from when the server was
+//! asked, whoever asked. A store that is slow or down costs its timeout (100 ms), and then the server is asked.
