@@ -174,3 +174,115 @@ impl fmt::Debug for Flights {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use gateless_core::TokenFault;
+
+    use super::*;
+    use crate::digest::Digester;
+    use crate::epoch::PolicyEpoch;
+
+    fn keys<const N: usize>() -> [TokenKey; N] {
+        let (epoch, digester) = (PolicyEpoch::next(), Digester::random().unwrap());
+        std::array::from_fn(|number| TokenKey {
+            epoch,
+            token: digester.digest(&[u8::try_from(number).unwrap()]),
+        })
+    }
+
+    fn flights(max_concurrent: usize, max_waiting: usize) -> Arc<Flights> {
+        Arc::new(Flights::new(max_concurrent, max_waiting))
+    }
+
+    fn join(flights: &Arc<Flights>, key: TokenKey) -> Joined<()> {
+        flights.join(key, || None)
+    }
+
+    fn begin(flights: &Arc<Flights>, key: TokenKey) -> (Flight, Waiting) {
+        match join(flights, key) {
+            Joined::Begun(flight, waiting) => (flight, waiting),
+            _ => panic!("somebody asks already"),
+        }
+    }
+
+    /// How a call ended, as far as it has.
+    fn ended(waiting: &Waiting) -> Option<Outcome> {
+        let outcome = pin!(outcome(waiting.clone()));
+        match outcome.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(outcome) => Some(outcome),
+            Poll::Pending => None,
+        }
+    }
+
+    fn inactive() -> Outcome {
+        Ok(Err(TokenFault::Inactive))
+    }
+
+    fn is_inactive(outcome: Option<&Outcome>) -> bool {
+        matches!(outcome, Some(Ok(Err(TokenFault::Inactive))))
+    }
+
+    #[test]
+    fn tf_12_all_who_ask_wait_for_one_call() {
+        let (flights, [key, other]) = (flights(1, 1), keys());
+        let (flight, first) = begin(&flights, key);
+        let Joined::UnderWay(second) = join(&flights, key) else {
+            panic!("a second call for the same token");
+        };
+        assert!(matches!(join(&flights, other), Joined::Begun(..)));
+        assert!(ended(&first).is_none() && ended(&second).is_none());
+        flight.land(inactive());
+        for waiting in [first, second] {
+            assert!(is_inactive(ended(&waiting).as_ref()));
+        }
+        assert!(matches!(join(&flights, key), Joined::Begun(..)));
+    }
+
+    #[test]
+    fn tf_13_so_many_and_no_more_are_under_way() {
+        let (flights, [one, two, three, four]) = (flights(1, 2), keys());
+        let (flight, _) = begin(&flights, one);
+        let _held = [two, three].map(|key| begin(&flights, key));
+        assert!(matches!(join(&flights, four), Joined::Full));
+        assert!(matches!(join(&flights, two), Joined::UnderWay(_)));
+        flight.land(inactive());
+        assert!(matches!(join(&flights, four), Joined::Begun(..)));
+    }
+
+    #[test]
+    fn a_call_that_is_dropped_tells_those_who_wait_and_makes_room() {
+        let (flights, [key]) = (flights(1, 0), keys());
+        let (flight, waiting) = begin(&flights, key);
+        drop(flight);
+        assert!(matches!(ended(&waiting), Some(Err(Unanswered::CutOff))));
+        assert!(matches!(join(&flights, key), Joined::Begun(..)));
+    }
+
+    #[test]
+    fn what_became_known_in_between_needs_no_call() {
+        let (flights, [key]) = (flights(1, 0), keys());
+        let joined = flights.join(key, || Some("known"));
+        assert!(matches!(joined, Joined::Known("known")));
+        let (_flight, _) = begin(&flights, key);
+    }
+
+    #[test]
+    fn nobody_joins_a_call_that_was_disowned_and_nothing_of_it_is_remembered() {
+        let (flights, [key]) = (flights(4, 0), keys());
+        let (old, waiting) = begin(&flights, key);
+        flights.disown();
+        let (new, _) = begin(&flights, key);
+        let mut remembered = Vec::new();
+        old.if_owned(|| remembered.push("old"));
+        new.if_owned(|| remembered.push("new"));
+        assert_eq!(remembered, ["new"]);
+        // The end of the old one is not that of the new one.
+        old.land(inactive());
+        assert!(is_inactive(ended(&waiting).as_ref()));
+        assert!(matches!(join(&flights, key), Joined::UnderWay(_)));
+    }
+}

@@ -63,8 +63,6 @@ mod handle;
 mod health;
 mod metrics;
 mod shared;
-#[cfg(test)]
-mod tests;
 
 use std::fmt;
 

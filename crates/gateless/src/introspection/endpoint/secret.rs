@@ -222,3 +222,119 @@ impl fmt::Debug for Held {
         f.write_str("Held")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use rstest::rstest;
+
+    use super::*;
+
+    /// A file that is gone with the test.
+    struct Mounted(PathBuf);
+
+    impl Mounted {
+        fn new(name: &str, content: &[u8]) -> Self {
+            let name = format!("gateless-{name}-{}", std::process::id());
+            let mounted = Self(env::temp_dir().join(name));
+            mounted.write(content);
+            mounted
+        }
+
+        fn write(&self, content: &[u8]) {
+            fs::write(&self.0, content).unwrap();
+        }
+    }
+
+    impl Drop for Mounted {
+        fn drop(&mut self) {
+            let _ = fs::remove_file(&self.0);
+        }
+    }
+
+    const fn at(millis: u64) -> Monotonic {
+        Monotonic::from_start(Duration::from_millis(millis))
+    }
+
+    fn held(source: Secret) -> HeldSecret {
+        let text = source.read().unwrap();
+        HeldSecret::new(source, text)
+    }
+
+    #[rstest]
+    #[case(b"hush", Ok("hush"))]
+    #[case(b"hush\n", Ok("hush"))]
+    #[case(b"hush\r\n", Ok("hush"))]
+    #[case(b" hush \n\n", Ok(" hush \n"))]
+    #[case(b"", Err(SecretError::Empty))]
+    #[case(b" \n", Err(SecretError::Empty))]
+    #[case(b"\xff", Err(SecretError::NotText))]
+    fn a_file_is_read_without_the_line_break_at_its_end(
+        #[case] content: &[u8],
+        #[case] expected: Result<&str, SecretError>,
+    ) {
+        let file = Mounted::new(&format!("content-{}", content.len()), content);
+        let read = Secret::file(&file.0).read();
+        assert_eq!(
+            read.as_ref()
+                .map(|text| text.as_str())
+                .map_err(Clone::clone),
+            expected
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_too_long_or_not_there_is_no_secret() {
+        let file = Mounted::new("long", &vec![b'a'; 64 * 1024 + 1]);
+        let read = |path: &Path| Secret::file(path).read().unwrap_err();
+        assert_eq!(read(&file.0), SecretError::TooLong);
+        let missing = SecretError::Unreadable(std::io::ErrorKind::NotFound);
+        assert_eq!(read(Path::new("/nowhere/secret")), missing);
+        let unset = Secret::env("GATELESS_TEST_NOT_SET").read();
+        assert_eq!(
+            unset.unwrap_err().to_string(),
+            "variable GATELESS_TEST_NOT_SET is not set"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_file_is_read_again_once_a_second_or_when_its_secret_is_refused() {
+        let file = Mounted::new("rotated", b"first");
+        let secret = held(Secret::file(&file.0));
+        let first = secret.get(at(0), None).await;
+        file.write(b"second");
+        let soon = secret.get(at(999), None).await;
+        assert!(Arc::ptr_eq(&first, &soon), "read again before its time");
+        let refused = secret.get(at(999), Some(&first)).await;
+        assert_eq!(**refused, "second");
+        file.write(b"third");
+        assert_eq!(**secret.get(at(1_999), None).await, "third");
+        // The same content is the same secret: there is nothing new to try.
+        let third = secret.get(at(2_000), None).await;
+        let again = secret.get(at(2_000), Some(&third)).await;
+        assert!(Arc::ptr_eq(&third, &again));
+    }
+
+    #[tokio::test]
+    async fn while_a_source_fails_the_secret_read_last_goes_on() {
+        let calls = AtomicU32::new(0);
+        let secret = held(Secret::callback(move || {
+            match calls.fetch_add(1, Ordering::Relaxed) {
+                1 => Err("the vault is sealed"),
+                call => Ok(format!("secret {call}")),
+            }
+        }));
+        assert_eq!(**secret.get(at(0), None).await, "secret 0");
+        assert_eq!(**secret.get(at(1_000), None).await, "secret 2");
+    }
+
+    #[test]
+    fn tf_26_a_secret_does_not_print() {
+        let secret = held(Secret::new("canary"));
+        let callback = Secret::callback(|| Ok::<_, String>("canary".into()));
+        let printed = format!("{secret:?} {callback:?} {:?}", Secret::env("NAME"));
+        assert!(!printed.contains("canary"), "{printed}");
+        assert!(printed.contains("NAME"), "{printed}");
+    }
+}

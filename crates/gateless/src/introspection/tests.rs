@@ -1,1 +1,0 @@
-//! Parts of the stage without a server.
