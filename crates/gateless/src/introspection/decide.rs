@@ -259,10 +259,13 @@ impl Introspector {
             let now = self.clock.monotonic();
             self.health.admit(now).map_err(Unanswered::Open)?;
             let asked_at = self.clock.wall();
-            let under_way = self.metrics.begin();
-            let told = timeout_at(deadline, self.client.call(token)).await;
-            drop(under_way);
-            match told.unwrap_or(Err(HttpError::TimedOut.into())) {
+            let call = timeout_at(deadline, self.client.call(token));
+            match self
+                .metrics
+                .during(call)
+                .await
+                .unwrap_or(Err(HttpError::TimedOut.into()))
+            {
                 Ok(told) => {
                     self.health.succeeded();
                     return Ok(self.learn(told, asked_at, now + self.lifetime));

@@ -85,10 +85,11 @@ mod enabled {
                 .increment(1);
         }
 
-        /// A call begins. It ends when what this returns is dropped.
-        pub(in crate::introspection) fn begin(&self) -> impl Drop + use<'_> {
+        /// Counts a call as under way until it ends, or is dropped.
+        pub(in crate::introspection) async fn during<T>(&self, call: impl Future<Output = T>) -> T {
             self.under_way.increment(1.0);
-            UnderWay(&self.under_way)
+            let _under_way = UnderWay(&self.under_way);
+            call.await
         }
 
         pub(in crate::introspection) fn remembered(&self, entries: impl FnOnce() -> [usize; 2]) {
@@ -124,8 +125,10 @@ mod disabled {
 
         pub(in crate::introspection) const fn shared(&self, _: &'static str) {}
 
-        pub(in crate::introspection) const fn begin(&self) {}
+        pub(in crate::introspection) fn during<C: Future>(&self, call: C) -> C {
+            call
+        }
 
-        pub(in crate::introspection) const fn remembered(&self, _: impl FnOnce() -> [usize; 2]) {}
+        pub(in crate::introspection) fn remembered(&self, _: impl FnOnce() -> [usize; 2]) {}
     }
 }
