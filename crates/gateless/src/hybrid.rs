@@ -127,7 +127,8 @@ impl Both {
                 return bearer.decide_on(presented);
             }
         }
-        self.introspection.current().decide_on(presented)
+        let introspection = self.introspection.current();
+        introspection.decide_on(presented, &bearer.credentials)
     }
 
     fn renderer(&self) -> Renderer {

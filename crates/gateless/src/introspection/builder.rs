@@ -65,14 +65,16 @@ impl IntrospectionBuilder {
 
     /// Asks for signed answers, and takes no others (RFC 9701). `keys` are those of the issuer.
     ///
-    /// TLS proves who answers; a signature proves it to whoever looks later, and where TLS ends before the server.
+    /// A signature proves who gave an answer, also where TLS ends before the server; it does not tie the answer to the
+    /// token that was asked about, which only TLS does.
     pub fn signed_answers(mut self, keys: Keys) -> Self {
         self.signed = Some(keys);
         self
     }
 
-    /// Whom signed answers have to be for (`aud`), where the server knows this service by another name than the client
-    /// id that it asks with.
+    /// What the server knows this service by, where that is not the client id that it asks with: whom signed answers have
+    /// to be for (`aud`), and whose answers are shared. Needed for either with a
+    /// [`bearer`](ClientAuthentication::bearer) token, which has no client id.
     pub fn recipient(mut self, identifier: impl Into<Box<str>>) -> Self {
         self.recipient = Some(identifier.into());
         self
@@ -88,6 +90,13 @@ impl IntrospectionBuilder {
     /// How long the server's tokens are, in bytes. Others are refused without a call.
     pub const fn token_lengths(mut self, lengths: RangeInclusive<usize>) -> Self {
         self.form.lengths = Some(lengths);
+        self
+    }
+
+    /// Sends encrypted JWTs (five parts) as well, which some servers issue as access tokens. Off by default: nobody but
+    /// whoever issued one can tell whose it is, so that those of other issuers would be sent too.
+    pub const fn encrypted_tokens(mut self) -> Self {
+        self.form.may_be_encrypted = true;
         self
     }
 
@@ -150,6 +159,7 @@ impl IntrospectionBuilder {
     pub(super) fn introspector(
         self,
         forgotten_at: Arc<AtomicI64>,
+        previous: Option<&Introspector>,
     ) -> Result<Introspector, ConfigError> {
         let Self {
             policy,
@@ -170,12 +180,18 @@ impl IntrospectionBuilder {
         }
         credentials.check(&mut faults);
         form.check(&mut faults);
-        if recipient.is_some() && signed.is_none() {
-            faults.add("recipient", "means nothing without signed_answers");
+        if recipient.is_some() && signed.is_none() && shared.is_none() {
+            faults.add(
+                "recipient",
+                "means nothing without signed_answers or shared_answers",
+            );
         }
         let policy = Arc::new(policy);
         let keys = signed.as_ref().map(|keys| (keys, recipient.as_deref()));
-        let client = match endpoint.build(&policy, &authentication, keys, &clock) {
+        let same_issuer = |previous: &&Introspector| previous.policy.issuer() == policy.issuer();
+        let previous = previous.filter(same_issuer);
+        let previous = previous.map(|previous| (&previous.endpoint, &previous.client));
+        let client = match endpoint.build(&policy, &authentication, keys, &clock, previous) {
             Ok(client) => Some(client),
             Err(error) => {
                 faults.merge(error);
@@ -184,12 +200,25 @@ impl IntrospectionBuilder {
         };
         let lifetime = answer_cache.map_or(Duration::ZERO, |cache| cache.answer_lifetime());
         let answers = answer_cache.and_then(|cache| cache.build(&mut faults));
+        let caller = recipient.as_deref().or(authentication.client_id());
+        if shared.is_some() && caller.is_none() {
+            faults.add(
+                "recipient",
+                "is not set, and without a client id nobody knows whose answers are shared",
+            );
+        }
         let place = Place {
             issuer: policy.issuer(),
             endpoint: endpoint.name(),
-            client: authentication.client_id().unwrap_or_default(),
+            client: caller.unwrap_or_default(),
             signed: signed.is_some(),
         };
+        if answer_cache.is_none() && !endpoint.on_outage().tolerance().is_zero() {
+            faults.add(
+                "on_outage",
+                "needs an answer_cache: there is nothing to go on with",
+            );
+        }
         if shared.is_some() && answer_cache.is_none() {
             faults.add(
                 "shared_answers",
@@ -217,8 +246,7 @@ impl IntrospectionBuilder {
             credentials,
             form,
             client,
-            on_outage: endpoint.on_outage(),
-            timeout: endpoint.total_timeout(),
+            endpoint,
             lifetime,
             digester,
             answers,

@@ -183,10 +183,9 @@ impl Answers {
         self.good.insert(key, known);
     }
 
+    /// What was good until now is not: see to it that it is [forgotten](Self::forget) as well.
     pub(super) fn remember_refused(&self, key: TokenKey, finding: Finding, now: Monotonic) {
         let until = now + self.refused_lifetime;
-        // What was good until now is not, and must not come back while the server is away.
-        self.good.remove(&key);
         self.bad.insert(key, Refused { finding, until });
     }
 
@@ -194,9 +193,12 @@ impl Answers {
         self.good.remove(key);
     }
 
-    /// Forgets what is known of good tokens, as far as `is_meant`. A walk over all of them.
+    /// Forgets what is known of tokens, as far as `is_meant`. A walk over all of them.
     pub(super) fn forget_where(&self, is_meant: impl Fn(&IntrospectedFacts) -> bool) {
         self.good.retain(|_, known| !is_meant(&known.facts));
+        // Those that were refused may be good in a moment, by what is known of them.
+        self.bad
+            .retain(|_, refused| !refused.finding.as_ref().is_ok_and(&is_meant));
     }
 
     /// How many tokens are in the two pools, the good ones first.

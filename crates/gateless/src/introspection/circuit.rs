@@ -10,8 +10,9 @@ const FAILURES: u32 = 5;
 /// For so long; then one call finds out whether it is back.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause that the endpoint itself can ask for (`Retry-After`).
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The longest pause that the endpoint itself can ask for (`Retry-After`): whoever makes it ask for one with a flood of
+/// tokens shuts out everybody whose token is not known.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a second attempt costs, in calls: at most one call in ten is repeated.
 const RETRY: u32 = 10;
@@ -28,25 +29,34 @@ pub(super) struct Circuit {
     failures: u32,
     /// The endpoint is not asked before this.
     open_until: Option<Monotonic>,
+    /// How often it was left alone so far.
+    openings: u64,
     /// Paid in by calls, paid out for second attempts.
     savings: u32,
 }
+
+/// Leave to make a call. It tells calls that began before the endpoint was left alone from those that find out whether
+/// it is back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Leave(u64);
 
 impl Circuit {
     pub(super) const fn new() -> Self {
         Self {
             failures: 0,
             open_until: None,
+            openings: 0,
             savings: RETRY * SAVED_RETRIES,
         }
     }
 
+    /// Whether the endpoint is left alone.
     pub(super) const fn is_open(&self) -> bool {
         self.open_until.is_some()
     }
 
     /// Whether a call may begin; otherwise when to try again.
-    pub(super) fn admit(&mut self, now: Monotonic) -> Result<(), Duration> {
+    pub(super) fn admit(&mut self, now: Monotonic) -> Result<Leave, Duration> {
         if let Some(until) = self.open_until {
             let wait = until.since(now);
             if !wait.is_zero() {
@@ -56,7 +66,7 @@ impl Circuit {
             self.open_until = Some(now + PAUSE);
         }
         self.savings = (self.savings + 1).min(RETRY * SAVED_RETRIES);
-        Ok(())
+        Ok(Leave(self.openings))
     }
 
     /// Whether a call that failed may be repeated at once. Then it is paid for.
@@ -70,8 +80,13 @@ impl Circuit {
         }
     }
 
-    /// The endpoint answered. True when it had been left alone before.
-    pub(super) const fn succeeded(&mut self) -> bool {
+    /// The endpoint answered, whatever it said. True when it had been left alone before.
+    ///
+    /// A call that began before that says nothing about it: under a limit, answers and refusals come side by side.
+    pub(super) const fn answered(&mut self, leave: Leave) -> bool {
+        if leave.0 != self.openings {
+            return false;
+        }
         self.failures = 0;
         self.open_until.take().is_some()
     }
@@ -84,9 +99,12 @@ impl Circuit {
             None if self.failures >= FAILURES => PAUSE,
             None => return false,
         };
-        let until = self.open_until.replace(now + pause);
-        self.open_until = self.open_until.max(until);
-        until.is_none()
+        let was_open = self.open_until.replace(now + pause);
+        self.open_until = self.open_until.max(was_open);
+        if was_open.is_none() {
+            self.openings += 1;
+        }
+        was_open.is_none()
     }
 }
 
@@ -115,7 +133,8 @@ mod tests {
         for _ in 1..FAILURES {
             assert!(!circuit.failed(at(0), None));
         }
-        assert!(!circuit.succeeded());
+        let leave = circuit.admit(at(0)).unwrap();
+        assert!(!circuit.answered(leave));
         for _ in 1..FAILURES {
             assert!(!circuit.failed(at(0), None));
         }
@@ -129,9 +148,9 @@ mod tests {
     fn after_the_pause_one_call_finds_out_and_its_success_lets_all_through() {
         let mut circuit = broken();
         assert_eq!(circuit.admit(at(999)), Err(Duration::from_millis(1)));
-        assert!(circuit.admit(at(1_000)).is_ok());
+        let leave = circuit.admit(at(1_000)).unwrap();
         assert_eq!(circuit.admit(at(1_000)), Err(PAUSE), "one, not all");
-        assert!(circuit.succeeded());
+        assert!(circuit.answered(leave));
         assert!(circuit.admit(at(1_000)).is_ok());
         assert!(circuit.admit(at(1_000)).is_ok());
     }
@@ -146,7 +165,7 @@ mod tests {
 
     #[rstest]
     #[case(Duration::ZERO, PAUSE)]
-    #[case(Duration::from_secs(7), Duration::from_secs(7))]
+    #[case(Duration::from_secs(3), Duration::from_secs(3))]
     #[case(Duration::MAX, LONGEST_PAUSE)]
     fn an_endpoint_can_ask_to_be_left_alone(#[case] asked: Duration, #[case] pause: Duration) {
         let mut circuit = Circuit::new();
@@ -155,6 +174,15 @@ mod tests {
         // What was asked for before is not taken back by a call that ends later.
         circuit.failed(at(0), None);
         assert_eq!(circuit.admit(at(0)), Err(pause));
+    }
+
+    #[test]
+    fn an_answer_to_a_call_from_before_ends_no_pause() {
+        let mut circuit = Circuit::new();
+        let before = circuit.admit(at(0)).unwrap();
+        assert!(circuit.failed(at(0), Some(LONGEST_PAUSE)));
+        assert!(!circuit.answered(before));
+        assert_eq!(circuit.admit(at(0)), Err(LONGEST_PAUSE));
     }
 
     proptest! {

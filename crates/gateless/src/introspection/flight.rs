@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use super::cache::{Finding, TokenKey};
 use super::endpoint::CallError;
@@ -27,13 +27,29 @@ pub(super) enum Unanswered {
     CutOff,
 }
 
+impl Unanswered {
+    /// Whether this is an outage of the server, in which the last answer may be used for longer.
+    pub(super) fn is_outage(&self) -> bool {
+        match self {
+            Self::Failed(error) => error.is_outage(),
+            Self::Open(_) => true,
+            Self::Busy | Self::CutOff => false,
+        }
+    }
+}
+
 /// The calls under way.
+///
+/// A quarter of all turns is kept for tokens that were good the last time: whoever floods the service with made-up ones
+/// does not come between the others and the renewal of their answers.
 pub(super) struct Flights {
     under_way: Mutex<UnderWay>,
-    /// How many there may be, those included that wait for their turn.
+    /// How many there may be of either kind, those included that wait for their turn.
     most: usize,
-    /// How many of them may be at the endpoint at once.
+    /// How many may be at the endpoint at once.
     turns: Semaphore,
+    /// How many of those may be for tokens that nobody knows.
+    turns_of_strangers: Semaphore,
 }
 
 #[derive(Default)]
@@ -41,6 +57,27 @@ struct UnderWay {
     /// Numbers the calls.
     begun: u64,
     calls: HashMap<TokenKey, (u64, Waiting)>,
+    /// How many have not ended, also of those that nobody can join any more.
+    renewals: usize,
+    strangers: usize,
+}
+
+impl UnderWay {
+    const fn count(&mut self, whose: Whose) -> &mut usize {
+        match whose {
+            Whose::Known => &mut self.renewals,
+            Whose::Stranger => &mut self.strangers,
+        }
+    }
+}
+
+/// Whose token a call is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// It was good the last time.
+    Known,
+    /// Nobody asked about it before, or it was no good.
+    Stranger,
 }
 
 /// Somebody who waits for a call to end.
@@ -64,6 +101,7 @@ impl Flights {
             under_way: Mutex::default(),
             most: max_concurrent.saturating_add(max_waiting),
             turns: Semaphore::new(max_concurrent),
+            turns_of_strangers: Semaphore::new(max_concurrent - max_concurrent / 4),
         }
     }
 
@@ -72,6 +110,7 @@ impl Flights {
     pub(super) fn join<T>(
         self: &Arc<Self>,
         key: TokenKey,
+        whose: Whose,
         look: impl FnOnce() -> Option<T>,
     ) -> Joined<T> {
         let mut under_way = self.under_way();
@@ -81,9 +120,11 @@ impl Flights {
         if let Some(known) = look() {
             return Joined::Known(known);
         }
-        if under_way.calls.len() >= self.most {
+        let count = under_way.count(whose);
+        if *count >= self.most {
             return Joined::Full;
         }
+        *count += 1;
         under_way.begun += 1;
         let (landing, waiting) = watch::channel(None);
         let number = under_way.begun;
@@ -91,6 +132,7 @@ impl Flights {
         let flight = Flight {
             flights: Arc::clone(self),
             key,
+            whose,
             number,
             landing,
         };
@@ -102,8 +144,16 @@ impl Flights {
         self.under_way().calls.clear();
     }
 
-    pub(super) const fn turns(&self) -> &Semaphore {
-        &self.turns
+    /// Waits for a turn at the endpoint, which ends when what this returns is dropped.
+    async fn turn(&self, whose: Whose) -> Option<Turn<'_>> {
+        let stranger = match whose {
+            Whose::Known => None,
+            Whose::Stranger => Some(self.turns_of_strangers.acquire().await.ok()?),
+        };
+        Some(Turn {
+            _turn: self.turns.acquire().await.ok()?,
+            _stranger: stranger,
+        })
     }
 
     fn under_way(&self) -> MutexGuard<'_, UnderWay> {
@@ -113,11 +163,18 @@ impl Flights {
     }
 }
 
+/// Leave to be at the endpoint.
+pub(super) struct Turn<'f> {
+    _turn: SemaphorePermit<'f>,
+    _stranger: Option<SemaphorePermit<'f>>,
+}
+
 /// A call under way. Whatever becomes of it, also when its task panics or is dropped, it leaves the list, and those who
 /// wait are told.
 pub(super) struct Flight {
     flights: Arc<Flights>,
     key: TokenKey,
+    whose: Whose,
     number: u64,
     landing: watch::Sender<Option<Outcome>>,
 }
@@ -125,6 +182,15 @@ pub(super) struct Flight {
 impl Flight {
     pub(super) const fn key(&self) -> TokenKey {
         self.key
+    }
+
+    /// Waits for a turn at the endpoint.
+    pub(super) async fn turn(&self) -> Option<Turn<'_>> {
+        self.flights.turn(self.whose).await
+    }
+
+    pub(super) const fn whose(&self) -> Whose {
+        self.whose
     }
 
     /// Runs `remember` unless the call was [disowned](Flights::disown). One that is disowned later finds that done, and
@@ -156,6 +222,9 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         self.leave();
+        let mut under_way = self.flights.under_way();
+        let count = under_way.count(self.whose);
+        *count = count.saturating_sub(1);
     }
 }
 
@@ -199,7 +268,7 @@ mod tests {
     }
 
     fn join(flights: &Arc<Flights>, key: TokenKey) -> Joined<()> {
-        flights.join(key, || None)
+        flights.join(key, Whose::Stranger, || None)
     }
 
     fn begin(flights: &Arc<Flights>, key: TokenKey) -> (Flight, Waiting) {
@@ -254,6 +323,32 @@ mod tests {
     }
 
     #[test]
+    fn strangers_do_not_take_the_turns_and_places_of_those_who_are_known() {
+        let (flights, [one, two, three, four, known, renewed]) = (flights(4, 0), keys());
+        let strangers = [one, two, three, four].map(|key| begin(&flights, key).0);
+        assert!(matches!(join(&flights, known), Joined::Full));
+        let mut turns: Vec<_> = strangers.iter().map(|flight| now(flight.turn())).collect();
+        let fourth = turns.pop().unwrap();
+        assert!(turns.iter().all(Option::is_some) && fourth.is_none());
+        let joined = flights.join(renewed, Whose::Known, || None::<()>);
+        let Joined::Begun(renewal, _) = joined else {
+            panic!("no place for a token that is known");
+        };
+        assert!(now(renewal.turn()).is_some());
+        // One that nobody can join any more still counts.
+        flights.disown();
+        assert!(matches!(join(&flights, known), Joined::Full));
+    }
+
+    /// The turn, when it need not be waited for.
+    fn now<'f>(turn: impl Future<Output = Option<Turn<'f>>>) -> Option<Turn<'f>> {
+        match pin!(turn).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(turn) => turn,
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
     fn a_call_that_is_dropped_tells_those_who_wait_and_makes_room() {
         let (flights, [key]) = (flights(1, 0), keys());
         let (flight, waiting) = begin(&flights, key);
@@ -265,7 +360,7 @@ mod tests {
     #[test]
     fn what_became_known_in_between_needs_no_call() {
         let (flights, [key]) = (flights(1, 0), keys());
-        let joined = flights.join(key, || Some("known"));
+        let joined = flights.join(key, Whose::Stranger, || Some("known"));
         assert!(matches!(joined, Joined::Known("known")));
         let (_flight, _) = begin(&flights, key);
     }

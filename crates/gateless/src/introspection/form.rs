@@ -10,6 +10,8 @@ pub(super) struct TokenForm {
     /// One of these, unless there are none.
     pub(super) prefixes: Vec<Box<str>>,
     pub(super) lengths: Option<RangeInclusive<usize>>,
+    /// Whether a JWE may be one: nobody but its server can tell whose it is.
+    pub(super) may_be_encrypted: bool,
 }
 
 impl TokenForm {
@@ -17,6 +19,7 @@ impl TokenForm {
         Self {
             prefixes: Vec::new(),
             lengths: None,
+            may_be_encrypted: false,
         }
     }
 
@@ -64,6 +67,11 @@ mod tests {
         #[case] admitted: bool,
     ) {
         let prefixes = prefixes.iter().map(|prefix| (*prefix).into()).collect();
-        assert_eq!(TokenForm { prefixes, lengths }.admits(token), admitted);
+        let form = TokenForm {
+            prefixes,
+            lengths,
+            ..TokenForm::any()
+        };
+        assert_eq!(form.admits(token), admitted);
     }
 }

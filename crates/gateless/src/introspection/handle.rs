@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicI64;
 
 use arc_swap::{ArcSwap, Guard};
-use gateless_core::{ConfigError, Principal};
+use gateless_core::{AccessToken, ConfigError, Principal};
 
 use super::builder::IntrospectionBuilder;
 use super::decide::Introspector;
@@ -37,7 +37,7 @@ struct Live {
 impl IntrospectionHandle {
     pub(super) fn new(builder: IntrospectionBuilder) -> Result<Self, ConfigError> {
         let forgotten_at = Arc::new(AtomicI64::new(i64::MIN));
-        let introspector = builder.introspector(Arc::clone(&forgotten_at))?;
+        let introspector = builder.introspector(Arc::clone(&forgotten_at), None)?;
         Ok(Self(Arc::new(Live {
             current: ArcSwap::from_pointee(introspector),
             forgotten_at,
@@ -61,23 +61,12 @@ impl IntrospectionHandle {
         current.try_out().await
     }
 
-    /// Whether tokens can be introspected, as far as the last calls tell. True before the first one.
+    /// How the endpoint does, as far as the last calls tell. Nobody is asked by that.
     ///
-    /// Meant for a readiness probe. Nobody is asked by that. Tokens whose answers are remembered are served in any case.
+    /// It is for people and dashboards, and not for a readiness probe: see the chapter `failing_closed` of the manual.
     #[must_use]
-    pub fn is_ready(&self) -> bool {
-        self.current().health.status().0
-    }
-
-    /// How the endpoint does, in words for people. It names what went wrong with the last call.
-    #[must_use]
-    pub fn status(&self) -> String {
-        match self.current().health.status() {
-            (true, None) => "answers".to_owned(),
-            (true, Some(error)) => format!("the last call failed: {error}"),
-            (false, Some(error)) => format!("left alone but for one call a second: {error}"),
-            (false, None) => "left alone but for one call a second".to_owned(),
-        }
+    pub fn status(&self) -> EndpointStatus {
+        self.current().status()
     }
 
     /// Forgets what is known of all tokens; each is asked about anew.
@@ -85,12 +74,18 @@ impl IntrospectionHandle {
         self.forget_where(|_| true);
     }
 
+    /// Forgets what is known of one token. Opaque tokens have no id by which
+    /// [`forget_where`](Self::forget_where) could find them.
+    pub fn forget_token(&self, token: &AccessToken) {
+        self.current().forget_token(token.expose());
+    }
+
     /// Forgets what is known of the tokens of these callers, so that their server is asked again: for a token, a session
     /// or a person that was signed out.
     ///
     /// It is a walk over all tokens that are remembered, a few milliseconds for 100,000. Answers under way are handed out
-    /// to those who wait for them and not remembered. What instances of this service shared before now is not used any
-    /// more, of any token; each instance has to be told.
+    /// to those who wait for them and not remembered. What instances of this service share is not used, of any token, when
+    /// the server said it before now or in the next five seconds, as clocks differ. Each instance has to be told.
     pub fn forget_where(&self, is_meant: impl Fn(&Principal) -> bool) {
         self.current().forget_where(is_meant);
     }
@@ -104,18 +99,20 @@ impl IntrospectionHandle {
     /// Puts a new configuration in the place of the one that decides, for every clone and every mounted service.
     ///
     /// It is checked first; when anything is wrong, the old one stays in place. What was found out about tokens under the
-    /// old configuration is not used under the new one. Requests that wait for an answer are decided as they began.
+    /// old configuration is not used under the new one. Keys for signed answers, and an address that was found in the
+    /// metadata, are kept where they come from the same place. Requests that wait for an answer are decided as they began.
     ///
     /// # Errors
     ///
     /// [`ConfigError`] with every setting that cannot be used.
     pub fn reload(&self, builder: IntrospectionBuilder) -> Result<PolicyEpoch, ConfigError> {
-        let new = match builder.introspector(Arc::clone(&self.0.forgotten_at)) {
+        let old = self.0.current.load_full();
+        let new = match builder.introspector(Arc::clone(&self.0.forgotten_at), Some(&old)) {
             Ok(new) => new,
             Err(error) => {
                 tracing::error!(
                     name: "gateless.not_reloaded",
-                    epoch = %self.epoch(),
+                    epoch = %old.epoch,
                     %error,
                     "configuration not reloaded: the old one stays in place"
                 );
@@ -143,4 +140,53 @@ impl fmt::Debug for IntrospectionHandle {
 pub struct EndpointUnavailable {
     pub(super) issuer: Box<str>,
     pub(super) reason: Box<str>,
+}
+
+/// How an introspection endpoint does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointStatus {
+    pub(super) issuer: Box<str>,
+    pub(super) is_paused: bool,
+    pub(super) last_failure: Option<Box<str>>,
+    pub(super) remembered: usize,
+}
+
+impl EndpointStatus {
+    /// Whose tokens it answers for.
+    #[must_use]
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Whether it is left alone, but for one call a second, because it could not be asked several times in a row.
+    #[must_use]
+    pub const fn is_paused(&self) -> bool {
+        self.is_paused
+    }
+
+    /// What went wrong with the last call; `None` when it was answered.
+    #[must_use]
+    pub fn last_failure(&self) -> Option<&str> {
+        self.last_failure.as_deref()
+    }
+
+    /// About how many tokens are remembered as good.
+    #[must_use]
+    pub const fn remembered(&self) -> usize {
+        self.remembered
+    }
+}
+
+impl fmt::Display for EndpointStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.issuer)?;
+        f.write_str(match self.is_paused {
+            true => "left alone but for one call a second",
+            false => "asked",
+        })?;
+        if let Some(failure) = &self.last_failure {
+            write!(f, ", the last call failed ({failure})")?;
+        }
+        write!(f, ", {} tokens remembered", self.remembered)
+    }
 }

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use gateless_core::{Monotonic, TokenFault};
 
-use super::circuit::Circuit;
+use super::circuit::{Circuit, Leave};
 use super::endpoint::CallError;
 
-/// Failures are logged at most this often: there may be one for each request.
+/// Each kind of trouble is logged at most this often: it may come with each request.
 const LOGGED_EVERY: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
@@ -23,17 +23,25 @@ struct State {
     circuit: Circuit,
     /// What went wrong with the last call.
     failure: Option<CallError>,
-    logged_at: Option<Monotonic>,
-    /// Failures that were not logged since.
+    failures: Log,
+    /// Apart, as only whoever runs this service can mend it, and others must not drown it.
+    unauthorized: Log,
+    nonsense: Log,
+}
+
+/// When something was logged last.
+#[derive(Debug, Default)]
+struct Log {
+    at: Option<Monotonic>,
+    /// How often it was not since.
     unlogged: u64,
 }
 
-impl State {
+impl Log {
     /// Whether to log now: then how many times that was not done before.
-    fn is_due(&mut self, now: Monotonic, is_urgent: bool) -> Option<u64> {
-        let last = self.logged_at;
-        if is_urgent || last.is_none_or(|last| now.since(last) >= LOGGED_EVERY) {
-            self.logged_at = Some(now);
+    fn is_due(&mut self, now: Monotonic) -> Option<u64> {
+        if self.at.is_none_or(|at| now.since(at) >= LOGGED_EVERY) {
+            self.at = Some(now);
             Some(mem::take(&mut self.unlogged))
         } else {
             self.unlogged += 1;
@@ -49,14 +57,15 @@ impl Health {
             state: Mutex::new(State {
                 circuit: Circuit::new(),
                 failure: None,
-                logged_at: None,
-                unlogged: 0,
+                failures: Log::default(),
+                unauthorized: Log::default(),
+                nonsense: Log::default(),
             }),
         }
     }
 
     /// Whether a call may begin; otherwise when to try again.
-    pub(super) fn admit(&self, now: Monotonic) -> Result<(), Duration> {
+    pub(super) fn admit(&self, now: Monotonic) -> Result<Leave, Duration> {
         self.state().circuit.admit(now)
     }
 
@@ -65,11 +74,47 @@ impl Health {
         error.is_transient() && self.state().circuit.may_retry()
     }
 
-    pub(super) fn succeeded(&self) {
+    /// The endpoint said what it thinks of a token.
+    pub(super) fn succeeded(&self, leave: Leave) {
         let mut state = self.state();
         state.failure = None;
-        if state.circuit.succeeded() {
-            drop(state);
+        let is_back = state.circuit.answered(leave);
+        drop(state);
+        self.recovered(is_back);
+    }
+
+    pub(super) fn failed(&self, error: &CallError, leave: Leave, now: Monotonic) {
+        let mut state = self.state();
+        state.failure = Some(error.clone());
+        let (mut is_open, mut is_back) = (false, false);
+        if error.trips() {
+            is_open = state.circuit.failed(now, error.pause());
+        } else if error.is_answer() {
+            // It does not like this question, but it is there.
+            is_back = state.circuit.answered(leave);
+        }
+        let log = match error {
+            CallError::Unauthorized | CallError::Unprovable(_) => &mut state.unauthorized,
+            _ => &mut state.failures,
+        };
+        let unlogged = log.is_due(now);
+        drop(state);
+        if let Some(unlogged) = unlogged {
+            self.log(error, unlogged);
+        }
+        if is_open {
+            tracing::warn!(
+                name: "gateless.introspection.paused",
+                issuer = &*self.issuer,
+                %error,
+                "the endpoint is left alone, but for one call a second"
+            );
+        }
+        self.recovered(is_back);
+    }
+
+    fn recovered(&self, is_back: bool) {
+        if is_back {
             tracing::info!(
                 name: "gateless.introspection.recovered",
                 issuer = &*self.issuer,
@@ -78,20 +123,9 @@ impl Health {
         }
     }
 
-    pub(super) fn failed(&self, error: &CallError, now: Monotonic) {
-        let mut state = self.state();
-        state.failure = Some(error.clone());
-        let is_open = error.trips() && state.circuit.failed(now, error.pause());
-        let unlogged = state.is_due(now, is_open);
-        drop(state);
-        if let Some(unlogged) = unlogged {
-            self.log(error, unlogged, is_open);
-        }
-    }
-
     /// The endpoint answered, and with something that breaks RFC 7662.
     pub(super) fn told_nonsense(&self, fault: TokenFault, now: Monotonic) {
-        let unlogged = self.state().is_due(now, false);
+        let unlogged = self.state().nonsense.is_due(now);
         if let Some(unlogged) = unlogged {
             tracing::warn!(
                 name: "gateless.introspection.nonsense",
@@ -103,10 +137,9 @@ impl Health {
         }
     }
 
-    fn log(&self, error: &CallError, unlogged: u64, is_open: bool) {
+    fn log(&self, error: &CallError, unlogged: u64) {
         let issuer = &*self.issuer;
         match error {
-            // Nobody but us can mend that.
             CallError::Unauthorized | CallError::Unprovable(_) => tracing::error!(
                 name: "gateless.introspection.unauthorized",
                 issuer,
@@ -122,19 +155,12 @@ impl Health {
                 "a token could not be introspected"
             ),
         }
-        if is_open {
-            tracing::warn!(
-                name: "gateless.introspection.paused",
-                issuer,
-                "the endpoint is left alone, but for one call a second"
-            );
-        }
     }
 
-    /// Whether calls go through, and what went wrong with the last one.
+    /// Whether the endpoint is left alone, and what went wrong with the last call.
     pub(super) fn status(&self) -> (bool, Option<CallError>) {
         let state = self.state();
-        (!state.circuit.is_open(), state.failure.clone())
+        (state.circuit.is_open(), state.failure.clone())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

@@ -4,8 +4,8 @@
 //! |---|---|---|
 //! | no bearer credentials | 401, challenge without `error` | `UNAUTHENTICATED` |
 //! | two fields, two places, wrong characters, too long | 400 `invalid_request` | `UNAUTHENTICATED` |
-//! | a token that is not active, or not for this service | 401 `invalid_token`, always the same text | `UNAUTHENTICATED` |
-//! | the server cannot be asked, or makes no sense | 503 with `Retry-After` | `UNAVAILABLE` |
+//! | a token that is not active, not for this service, or about which the server says nothing that it may say | 401 `invalid_token`, always the same text | `UNAUTHENTICATED` |
+//! | the server cannot be asked, or does not answer the question | 503 with `Retry-After` | `UNAVAILABLE` |
 //! | a good token | passes, with a [`Principal`](crate::Principal) in its extensions | the same |
 //!
 //! ```
@@ -44,8 +44,8 @@
 //!
 //! What the server says is remembered for a short while ([`AnswerCache`]), so that a token costs one call in that time and
 //! not one for each request. All who ask for the same token at the same time wait for the same call, which goes on when
-//! some of them go away. There are never more than so many calls at once, and none to a server that is in trouble but one
-//! a second ([`Endpoint`]).
+//! some of them go away. There are never more than so many calls at once, and none to a server that cannot be reached but
+//! one a second ([`Endpoint`]).
 //!
 //! A JWT of another issuer is never shown to the server: it could use it. Where some tokens are JWTs and some are not,
 //! [`HybridAuth`](crate::hybrid::HybridAuth) checks the former in the process and asks about the latter.
@@ -72,7 +72,7 @@ use tower_layer::Layer;
 pub use self::builder::IntrospectionBuilder;
 pub use self::cache::AnswerCache;
 pub use self::endpoint::{ClientAuthentication, Endpoint, Secret};
-pub use self::handle::{EndpointUnavailable, IntrospectionHandle};
+pub use self::handle::{EndpointStatus, EndpointUnavailable, IntrospectionHandle};
 pub use self::shared::SharedAnswers;
 use crate::gate::Gated;
 

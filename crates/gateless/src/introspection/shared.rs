@@ -213,6 +213,11 @@ pub(super) struct SharedTier {
 }
 
 impl SharedTier {
+    /// How long looking something up takes at most.
+    pub(super) const fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
     /// What is known about `token`. Ends within the time-out.
     pub(super) async fn get(&self, token: &str) -> Lookup {
         let key = self.key(token);

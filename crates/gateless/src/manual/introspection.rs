@@ -50,8 +50,8 @@
 //! ## How long an answer is used
 //!
 //! ```text
-//! asked          lifetime (30 s)            the outage policy's bound     exp
-//!   │── fresh: no call ──│── asked again; if nobody answers: stale ──│── 503 ───│── 401
+//! asked          lifetime (30 s), or exp       the outage policy's bound, or exp
+//!   │── fresh: no call ──│── asked again; if nobody answers: stale ──│── asked again; if nobody answers: 503
 //! ```
 //!
 //! - The **lifetime** ([`AnswerCache::lifetime`](crate::introspection::AnswerCache::lifetime)) is a promise to whoever
@@ -67,11 +67,15 @@
 //! - **One call for each token**, however many ask at the same time. It is a task of its own: a caller who goes away
 //!   does not take it down for the others.
 //! - **So many calls at once** ([`Endpoint::max_concurrent`](crate::introspection::Endpoint::max_concurrent), 64), so many
-//!   more that wait for their turn, and `503` for the rest. Known tokens never wait.
-//! - **One deadline** for waiting, connecting, calling and a second attempt. That is made where the connection broke
-//!   before anything was answered, for at most one call in ten.
-//! - **A pause** after five calls in a row that found nobody: no connection, no answer in time, `502` to `504`, `401`,
-//!   `429`. From then on one call a second finds out whether it is over. `Retry-After` is kept to, up to 30 s.
+//!   more that wait for their turn, and `503` for the rest. A quarter of the turns, and places to wait of their own, are
+//!   kept for tokens that were good the last time: a flood of made-up ones does not come between them and the server.
+//! - **One deadline** for waiting, connecting, calling and a second attempt, half of it for the call alone. A second
+//!   attempt is made where the connection broke before anything was answered, for at most one call in ten.
+//! - **A pause** after five calls in a row that were no use: no connection, no answer in time, `502` to `504`, `401`. From
+//!   then on one call a second finds out whether it is over. A single `429`, or `503` with `Retry-After`, is enough for a
+//!   pause of one to five seconds: whoever floods the server to that point shuts out tokens that are not known, so
+//!   [`token_prefix`](crate::introspection::IntrospectionBuilder::token_prefix) and
+//!   [`token_lengths`](crate::introspection::IntrospectionBuilder::token_lengths) are worth setting.
 //! - What a single odd token can cause does not count: some servers answer such a one with `400`, `403`, `500` or a page of
 //!   HTML. The request gets `503`, and all others go on.
 //!
@@ -90,13 +94,18 @@
 //! and is never found out by trying.
 //!
 //! A JWT of an issuer that is not that of `Introspection` is never sent, also when `Introspection` stands alone: whoever
-//! gets a bearer token can use it (RFC 9700 §4.9). Encrypted tokens are not sent either.
+//! gets a bearer token can use it (RFC 9700 §4.9). Encrypted ones are not sent either, unless
+//! [`encrypted_tokens`](crate::introspection::IntrospectionBuilder::encrypted_tokens) says that they are this server's.
 //!
 //! ## Answers that are signed
 //!
 //! With [`signed_answers`](crate::introspection::IntrospectionBuilder::signed_answers) the service asks for a JWT
 //! (RFC 9701) and takes nothing else: signed with a key of the issuer, made for this client, and not before it was asked
-//! for. Encrypted answers are not supported.
+//! for. Encrypted answers are not supported, nor those of servers that wrap a JWT in JSON.
+//!
+//! A signature proves who said it, and not about which token: RFC 9701 has no member for that. Whoever can change what
+//! is sent between the service and the server can answer with another fresh answer, such as that for a token of his
+//! own. What ties an answer to its question is TLS, all the way.
 //!
 //! ## A fleet that shares answers
 //!

@@ -21,7 +21,7 @@
 //! | `gateless_introspections_total` | counter | `issuer`, `result`: `active`, `inactive`, `invalid`, `timed_out`, `unreachable`, `status`, `unusable`, `unauthorized`, `throttled`, `bad_request`, `keys` | calls of the endpoint, by how they ended |
 //! | `gateless_introspections_under_way` | gauge | `issuer` | calls of the endpoint at the moment |
 //! | `gateless_introspection_cache_entries` | gauge | `issuer`, `pool`: `good`, `bad` | answers that are remembered |
-//! | `gateless_shared_answers_total` | counter | `issuer`, `result`: `found`, `missing`, `unavailable`, `slow`, `unreadable` | answers looked up where a fleet shares them |
+//! | `gateless_shared_answers_total` | counter | `issuer`, `result`: `found`, `missing`, `unused`, `unavailable`, `slow`, `unreadable` | answers looked up where a fleet shares them |
 //! | `gateless_reloads_total` | counter | `result`: `applied`, `refused` | new configurations |
 //!
 //! `code` and `reason` are those of [`Rejection`](crate::Rejection), `issuer` is one of those configured, `stage` the
@@ -54,7 +54,7 @@
 //! | `gateless.introspection.failed` | warn | `issuer`, `error`, `unlogged` | a call failed; at most once a second, `unlogged` counts those in between |
 //! | `gateless.introspection.unauthorized` | error | `issuer`, `error`, `unlogged` | the endpoint does not accept this service |
 //! | `gateless.introspection.nonsense` | warn | `issuer`, `fault`, `unlogged` | an answer breaks RFC 7662 |
-//! | `gateless.introspection.paused` | warn | `issuer` | the endpoint is left alone, but for one call a second |
+//! | `gateless.introspection.paused` | warn | `issuer`, `error` | the endpoint is left alone, but for one call a second |
 //! | `gateless.introspection.recovered` | info | `issuer` | it answers again |
 //! | `gateless.introspection.secret` | warn | `error` | a secret could not be read again; the old one goes on |
 //! | `gateless.shared.failed` | debug | `error` | a shared store failed |

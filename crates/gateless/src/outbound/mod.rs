@@ -110,7 +110,10 @@ pub(crate) async fn read(mut response: Response, max_body: usize) -> Result<Vec<
     while let Some(chunk) = response
         .chunk()
         .await
-        .map_err(|error| HttpError::of(&error))?
+        .map_err(|error| match HttpError::of(&error) {
+            HttpError::Unreachable => HttpError::Incomplete,
+            other => other,
+        })?
     {
         if body.len() + chunk.len() > max_body {
             return Err(HttpError::TooLarge(max_body));
@@ -156,6 +159,8 @@ fn is_secure(url: &Url, allows_http_loopback: bool) -> bool {
 pub(crate) enum HttpError {
     TimedOut,
     Unreachable,
+    /// The connection broke within the answer.
+    Incomplete,
     Status(StatusCode),
     /// Larger than so many bytes.
     TooLarge(usize),
@@ -183,6 +188,7 @@ impl fmt::Display for HttpError {
         match self {
             Self::TimedOut => f.write_str("no answer in time"),
             Self::Unreachable => f.write_str("not reachable"),
+            Self::Incomplete => f.write_str("answered only in part"),
             Self::Status(status) => write!(f, "answered {}", status.as_u16()),
             Self::TooLarge(max) => write!(f, "answered more than {max} bytes"),
             Self::NotMetadata => f.write_str("answered no usable metadata"),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use gateless_core::{ConfigError, Monotonic, Timestamp};
-use gateless_jwt::{Algorithm, SigningKey};
+use gateless_jwt::{Algorithm, KeyError, SigningKey};
 use http::HeaderValue;
 use reqwest::RequestBuilder;
 use serde::Serialize;
@@ -40,17 +40,15 @@ pub struct ClientAuthentication {
     client_id: Option<Box<str>>,
     secret: Secret,
     method: Method,
+    key_id: Option<Box<str>>,
+    assertion_audience: Option<Box<str>>,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Method {
     Basic,
     Post,
-    PrivateKeyJwt {
-        algorithm: Algorithm,
-        key_id: Option<Box<str>>,
-        audience: Option<Box<str>>,
-    },
+    PrivateKeyJwt(Algorithm),
     Bearer,
 }
 
@@ -62,6 +60,8 @@ impl ClientAuthentication {
             client_id: Some(client_id.into()),
             secret,
             method: Method::Basic,
+            key_id: None,
+            assertion_audience: None,
         }
     }
 
@@ -81,11 +81,7 @@ impl ClientAuthentication {
         algorithm: Algorithm,
     ) -> Self {
         Self {
-            method: Method::PrivateKeyJwt {
-                algorithm,
-                key_id: None,
-                audience: None,
-            },
+            method: Method::PrivateKeyJwt(algorithm),
             ..Self::basic(client_id, key)
         }
     }
@@ -97,24 +93,22 @@ impl ClientAuthentication {
             client_id: None,
             secret: token,
             method: Method::Bearer,
+            key_id: None,
+            assertion_audience: None,
         }
     }
 
     /// Names the key of an assertion (`kid`), for servers that hold several of this client. For
     /// [`private_key_jwt`](Self::private_key_jwt) only.
     pub fn key_id(mut self, id: impl Into<Box<str>>) -> Self {
-        if let Method::PrivateKeyJwt { key_id, .. } = &mut self.method {
-            *key_id = Some(id.into());
-        }
+        self.key_id = Some(id.into());
         self
     }
 
     /// Whom an assertion is for (`aud`): the issuer by default. Older servers want the address of their token or
     /// introspection endpoint. For [`private_key_jwt`](Self::private_key_jwt) only.
     pub fn assertion_audience(mut self, identifier: impl Into<Box<str>>) -> Self {
-        if let Method::PrivateKeyJwt { audience, .. } = &mut self.method {
-            *audience = Some(identifier.into());
-        }
+        self.assertion_audience = Some(identifier.into());
         self
     }
 
@@ -127,6 +121,16 @@ impl ClientAuthentication {
         if self.client_id.as_deref().is_some_and(str::is_empty) {
             faults.add("client_authentication", "has no client id");
         }
+        if !matches!(self.method, Method::PrivateKeyJwt(_)) {
+            for (setting, value) in [
+                ("key_id", &self.key_id),
+                ("assertion_audience", &self.assertion_audience),
+            ] {
+                if value.is_some() {
+                    faults.add(setting, "means nothing without private_key_jwt");
+                }
+            }
+        }
         let text = match self.secret.read() {
             Ok(text) => text,
             Err(error) => {
@@ -137,10 +141,8 @@ impl ClientAuthentication {
                 return None;
             }
         };
-        let signing = match &self.method {
-            Method::PrivateKeyJwt {
-                algorithm, key_id, ..
-            } => match signing_key(&text, *algorithm, key_id.as_deref()) {
+        let signing = match self.method {
+            Method::PrivateKeyJwt(algorithm) => match self.signing_key(&text, algorithm) {
                 Ok(key) => Some((Arc::clone(&text), Arc::new(key))),
                 Err(error) => {
                     faults.add("client_authentication", format!("key: {error}"));
@@ -153,34 +155,30 @@ impl ClientAuthentication {
             }
             _ => None,
         };
+        let audience = self.assertion_audience.as_deref().unwrap_or(issuer);
         Some(Prover {
-            client_id: self.client_id.clone(),
+            audience: audience.into(),
             secret: HeldSecret::new(self.secret.clone(), text),
-            method: self.method.clone(),
-            issuer: issuer.into(),
+            settings: self.clone(),
             signing: Mutex::new(signing),
+        })
+    }
+
+    fn signing_key(&self, pem: &str, algorithm: Algorithm) -> Result<SigningKey, KeyError> {
+        let key = SigningKey::from_pem(pem.as_bytes(), algorithm)?;
+        Ok(match self.key_id.as_deref() {
+            Some(id) => key.with_id(id),
+            None => key,
         })
     }
 }
 
-fn signing_key(
-    pem: &str,
-    algorithm: Algorithm,
-    id: Option<&str>,
-) -> Result<SigningKey, gateless_jwt::KeyError> {
-    let key = SigningKey::from_pem(pem.as_bytes(), algorithm)?;
-    Ok(match id {
-        Some(id) => key.with_id(id),
-        None => key,
-    })
-}
-
 /// Proves who asks, while serving.
 pub(super) struct Prover {
-    client_id: Option<Box<str>>,
+    settings: ClientAuthentication,
+    /// Whom assertions are for.
+    audience: Box<str>,
     secret: HeldSecret,
-    method: Method,
-    issuer: Box<str>,
     /// The key that was made of the secret last.
     signing: Mutex<Option<(SecretText, Arc<SigningKey>)>>,
 }
@@ -217,6 +215,8 @@ struct Assertion<'a> {
 pub(in crate::introspection) enum Unprovable {
     #[error("what the secret has become is no private key for the algorithm")]
     Key,
+    #[error("what the secret has become cannot be sent as a token")]
+    Token,
     #[error("the assertion cannot be signed")]
     Signature,
     #[error("the system has no randomness to give")]
@@ -232,8 +232,8 @@ impl Prover {
         refused: Option<&SecretText>,
     ) -> Result<Proof, Unprovable> {
         let secret = self.secret.get(now, refused).await;
-        let id = self.client_id.as_deref().unwrap_or_default();
-        let field = match &self.method {
+        let id = self.settings.client_id().unwrap_or_default();
+        let field = match self.settings.method {
             Method::Basic => Field::Basic {
                 user: byte_serialize(id.as_bytes()).collect(),
                 password: Zeroizing::new(byte_serialize(secret.as_bytes()).collect()),
@@ -242,14 +242,9 @@ impl Prover {
                 ("client_id", Zeroizing::new(id.to_owned())),
                 ("client_secret", Zeroizing::clone(&secret)),
             ]),
-            Method::PrivateKeyJwt {
-                algorithm,
-                key_id,
-                audience,
-            } => {
-                let key = self.signing_key(&secret, *algorithm, key_id.as_deref())?;
-                let audience = audience.as_deref().unwrap_or(&self.issuer);
-                let assertion = Zeroizing::new(assertion(&key, id, audience, wall)?);
+            Method::PrivateKeyJwt(algorithm) => {
+                let key = self.signing_key(&secret, algorithm)?;
+                let assertion = Zeroizing::new(assertion(&key, id, &self.audience, wall)?);
                 Field::Form(vec![
                     ("client_id", Zeroizing::new(id.to_owned())),
                     (
@@ -258,6 +253,9 @@ impl Prover {
                     ),
                     ("client_assertion", assertion),
                 ])
+            }
+            Method::Bearer if HeaderValue::from_str(&secret).is_err() => {
+                return Err(Unprovable::Token);
             }
             Method::Bearer => Field::Bearer,
         };
@@ -269,7 +267,6 @@ impl Prover {
         &self,
         secret: &SecretText,
         algorithm: Algorithm,
-        id: Option<&str>,
     ) -> Result<Arc<SigningKey>, Unprovable> {
         let mut held = self.signing.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((made_of, key)) = &*held
@@ -277,8 +274,8 @@ impl Prover {
         {
             return Ok(Arc::clone(key));
         }
-        let key = signing_key(secret, algorithm, id).map_err(|_| Unprovable::Key)?;
-        let key = Arc::new(key);
+        let key = self.settings.signing_key(secret, algorithm);
+        let key = Arc::new(key.map_err(|_| Unprovable::Key)?);
         *held = Some((Arc::clone(secret), Arc::clone(&key)));
         Ok(key)
     }
@@ -327,10 +324,6 @@ impl Proof {
 
 impl fmt::Debug for Prover {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prover")
-            .field("client_id", &self.client_id)
-            .field("secret", &self.secret)
-            .field("method", &self.method)
-            .finish_non_exhaustive()
+        f.debug_tuple("Prover").field(&self.settings).finish()
     }
 }

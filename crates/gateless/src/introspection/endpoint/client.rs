@@ -1,9 +1,9 @@
 //! One call of the endpoint, and what its answer means for the token. Every way to fail has a name.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use gateless_core::{Clock, Monotonic, Timestamp, TokenFault};
+use gateless_core::{Clock, Timestamp, TokenFault};
 use gateless_jwt::{ActiveToken, Answer, AnswerFault, IntrospectionPolicy};
 use http::header::{ACCEPT, CONTENT_TYPE, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue};
@@ -11,15 +11,16 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use url::{Url, form_urlencoded};
 
+use super::address::Place;
 use super::authentication::{Proof, Prover, Unprovable};
-use crate::keys::{Demand, KeyStore, Standing};
-use crate::outbound::{self, Discovery, HttpClient, HttpError};
+use crate::keys::{Demand, KeyStore, Keys, Standing};
+use crate::outbound::{self, HttpClient, HttpError};
 
 /// The largest answer that is read, in bytes (checklist TF-11).
 const MAX_BODY: usize = 64 * 1024;
 
-/// How long an address out of the metadata is used before it is looked up again.
-const FOUND_FOR: Duration = Duration::from_secs(10 * 60);
+/// The longest pause that is passed on to callers.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
@@ -29,51 +30,21 @@ const SIGNED: &str = "application/token-introspection+jwt";
 #[derive(Debug)]
 pub(in crate::introspection) struct Client {
     http: HttpClient,
-    place: Place,
+    pub(super) place: Place,
     prover: Prover,
-    signed: Option<Signed>,
+    pub(super) signed: Option<Signed>,
     policy: Arc<IntrospectionPolicy>,
     clock: Arc<dyn Clock>,
-}
-
-/// Where the endpoint is.
-#[derive(Debug)]
-pub(super) enum Place {
-    Known(Url),
-    Metadata {
-        discovery: Discovery,
-        /// What was found, and when somebody looked last.
-        found: Mutex<Option<(Url, Monotonic)>>,
-    },
-}
-
-impl Place {
-    pub(super) const fn known(url: Url) -> Self {
-        Self::Known(url)
-    }
-
-    pub(super) const fn metadata(discovery: Discovery) -> Self {
-        Self::Metadata {
-            discovery,
-            found: Mutex::new(None),
-        }
-    }
 }
 
 /// Answers have to be signed, for this recipient (RFC 9701).
 #[derive(Debug)]
 pub(super) struct Signed {
-    keys: Arc<KeyStore>,
-    recipient: Box<str>,
-}
-
-impl Signed {
-    pub(super) fn new(keys: KeyStore, recipient: &str) -> Self {
-        Self {
-            keys: Arc::new(keys),
-            recipient: recipient.into(),
-        }
-    }
+    pub(super) source: Keys,
+    pub(super) keys: Arc<KeyStore>,
+    pub(super) recipient: Box<str>,
+    /// How long a call waits for keys.
+    pub(super) patience: Duration,
 }
 
 /// What the endpoint says about a token.
@@ -114,11 +85,29 @@ impl CallError {
     /// page of HTML.
     pub(in crate::introspection) const fn trips(&self) -> bool {
         match self {
-            Self::Http(HttpError::TimedOut | HttpError::Unreachable)
+            Self::Http(HttpError::TimedOut | HttpError::Unreachable | HttpError::Incomplete)
             | Self::Unauthorized
             | Self::Throttled(_) => true,
             Self::Http(HttpError::Status(status)) => matches!(status.as_u16(), 502..=504),
             _ => false,
+        }
+    }
+
+    /// Whether the endpoint answered, however little it likes the question.
+    pub(in crate::introspection) const fn is_answer(&self) -> bool {
+        match self {
+            Self::Http(error) => matches!(error, HttpError::Status(_) | HttpError::TooLarge(_)),
+            Self::BadRequest | Self::MediaType(_) | Self::Answer(_) => true,
+            Self::Unauthorized | Self::Throttled(_) | Self::Keys(_) | Self::Unprovable(_) => false,
+        }
+    }
+
+    /// Whether this is an outage, in which the last answer may be used for longer: the endpoint could not be asked. One
+    /// that refuses to answer about just this token, as it does with odd ones, is not.
+    pub(in crate::introspection) fn is_outage(&self) -> bool {
+        match self {
+            Self::Http(HttpError::Status(status)) => status.is_server_error(),
+            _ => !self.is_answer(),
         }
     }
 
@@ -138,7 +127,7 @@ impl CallError {
     /// When to try again.
     pub(in crate::introspection) fn retry_after(&self) -> Duration {
         match self {
-            Self::Throttled(pause) | Self::Keys(pause) => *pause,
+            Self::Throttled(pause) | Self::Keys(pause) => (*pause).min(LONGEST_PAUSE),
             _ => Duration::from_secs(1),
         }
     }
@@ -147,7 +136,9 @@ impl CallError {
     pub(in crate::introspection) const fn code(&self) -> &'static str {
         match self {
             Self::Http(HttpError::TimedOut) => "timed_out",
-            Self::Http(HttpError::Unreachable | HttpError::Private) => "unreachable",
+            Self::Http(HttpError::Unreachable | HttpError::Incomplete | HttpError::Private) => {
+                "unreachable"
+            }
             Self::Http(HttpError::Status(_)) => "status",
             Self::Http(_) | Self::MediaType(_) | Self::Answer(_) => "unusable",
             Self::Unauthorized | Self::Unprovable(_) => "unauthorized",
@@ -191,7 +182,7 @@ impl Client {
 
     /// Asks about one token. A secret that is not accepted is read again, as it may have been replaced just now.
     pub(in crate::introspection) async fn call(&self, token: &str) -> Result<Told, CallError> {
-        let url = self.address().await?;
+        let url = self.place.url(self.clock.monotonic()).await?;
         let proof = self.prove(None).await?;
         match self.ask(&url, token, &proof).await {
             Err(CallError::Unauthorized) => {
@@ -210,36 +201,6 @@ impl Client {
         let refused = refused.map(|proof| &proof.secret);
         let proof = self.prover.prove(now, wall, refused).await;
         proof.map_err(CallError::Unprovable)
-    }
-
-    async fn address(&self) -> Result<Url, CallError> {
-        let (discovery, found) = match &self.place {
-            Place::Known(url) => return Ok(url.clone()),
-            Place::Metadata { discovery, found } => (discovery, found),
-        };
-        let now = self.clock.monotonic();
-        let lock = || found.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = lock().clone();
-        if let Some((url, since)) = &known
-            && now.since(*since) < FOUND_FOR
-        {
-            return Ok(url.clone());
-        }
-        let looked_up = discovery
-            .find(&self.http, |metadata| metadata.introspection_endpoint)
-            .await;
-        match (looked_up, known) {
-            (Ok(url), _) => {
-                *lock() = Some((url.clone(), now));
-                Ok(url)
-            }
-            // Endpoints hardly ever move. That their metadata are away is no reason not to ask them.
-            (Err(_), Some((url, _))) => {
-                *lock() = Some((url.clone(), now));
-                Ok(url)
-            }
-            (Err(error), None) => Err(error.into()),
-        }
     }
 
     /// What is sent (RFC 7662 §2.1).
@@ -304,27 +265,32 @@ impl Client {
         let Ok(jwt) = str::from_utf8(body) else {
             return Ok(Err(AnswerFault::Unreadable));
         };
+        let mut refused = None;
         loop {
             let (held, standing) = signed.keys.usable();
             if standing != Standing::Missing {
-                let now = self.clock.wall();
-                let recipient = &signed.recipient;
+                let (now, recipient) = (self.clock.wall(), &signed.recipient);
                 let answer =
                     Answer::verify(jwt, &held.keys, &self.policy, recipient, asked_at, now);
-                let lacks_key = answer.as_ref().err()
-                    == Some(&AnswerFault::SignatureInvalid(TokenFault::KeyUnknown));
-                if !(lacks_key && signed.keys.can_fetch()) {
+                let lacks_key = AnswerFault::SignatureInvalid(TokenFault::KeyUnknown);
+                if answer.as_ref().err() != Some(&lacks_key) || !signed.keys.can_fetch() {
                     signed.keys.used(standing);
                     return Ok(answer);
                 }
             }
             drop(held);
+            // Looked at once more after a refusal: keys may have come in between.
+            if let Some(retry_after) = refused {
+                return Err(CallError::Keys(retry_after));
+            }
             match signed.keys.demand() {
-                // Whoever waits for the call has a deadline for all of it.
+                Demand::Refused { retry_after, .. } => refused = Some(retry_after),
                 Demand::Wait(mut finished) => {
-                    let _ = finished.changed().await;
+                    let fetch = tokio::time::timeout(signed.patience, finished.changed());
+                    if fetch.await.is_err() {
+                        return Err(CallError::Keys(signed.patience));
+                    }
                 }
-                Demand::Refused { retry_after, .. } => return Err(CallError::Keys(retry_after)),
             }
         }
     }

@@ -1,5 +1,6 @@
 //! The introspection endpoint: where it is, how it is asked, and what happens while it does not answer.
 
+mod address;
 mod authentication;
 mod client;
 mod secret;
@@ -10,9 +11,10 @@ use std::time::Duration;
 use gateless_core::{Clock, ConfigError, OnOutage};
 use gateless_jwt::IntrospectionPolicy;
 
+use self::address::{Metadata, Place};
 pub use self::authentication::ClientAuthentication;
+use self::client::Signed;
 pub(super) use self::client::{CallError, Client, Told};
-use self::client::{Place, Signed};
 pub use self::secret::Secret;
 use crate::keys::{Keys, Purpose};
 use crate::outbound::{Discovery, HttpSettings, checked_url};
@@ -76,8 +78,9 @@ impl Endpoint {
         }
     }
 
-    /// How long a request waits for an answer as a whole: for its turn, the connection, the call, and a second attempt
-    /// where there is one. 2 s by default, at most 60 s.
+    /// How long a request waits for an answer: for its turn, the connection, the call, and a second attempt where there is
+    /// one. 2 s by default, at most 60 s. Half of it is for the call alone: who does not get a turn in the other half
+    /// gets `503`.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
@@ -135,13 +138,15 @@ impl Endpoint {
         }
     }
 
-    /// Checks the settings and makes what asks while serving.
+    /// Checks the settings and makes what asks while serving. Of the `previous` one, of the same issuer, the address that
+    /// was found and the keys are taken over where their settings are the same: nobody should lose them by a reload.
     pub(super) fn build(
         &self,
         policy: &Arc<IntrospectionPolicy>,
         authentication: &ClientAuthentication,
         signed: Option<(&Keys, Option<&str>)>,
         clock: &Arc<dyn Clock>,
+        previous: Option<(&Self, &Client)>,
     ) -> Result<Client, ConfigError> {
         let mut faults = ConfigError::collect();
         if self.timeout.is_zero() || self.timeout > Duration::from_secs(60) {
@@ -152,6 +157,12 @@ impl Endpoint {
         }
         if self.max_waiting > 1_000_000 {
             faults.add("max_waiting", "is more than 1,000,000");
+        }
+        if matches!(self.address, Address::Url(_)) && !self.http.allowed_hosts.is_empty() {
+            faults.add(
+                "allow_host",
+                "means nothing for an endpoint whose address is set",
+            );
         }
         let purpose = Purpose::from(&**policy);
         let allows = purpose.allows_http_loopback;
@@ -180,8 +191,18 @@ impl Endpoint {
                         "is not set, and without a client id nobody knows whom signed answers are for",
                     );
                 }
-                match keys.build(purpose, Arc::clone(clock)) {
-                    Ok(store) => Some(Signed::new(store, recipient.unwrap_or_default())),
+                let held = previous.and_then(|(_, client)| client.signed.as_ref());
+                let store = match held {
+                    Some(held) if held.source == *keys => Ok(Arc::clone(&held.keys)),
+                    _ => keys.build(purpose, Arc::clone(clock)).map(Arc::new),
+                };
+                match store {
+                    Ok(store) => Some(Signed {
+                        source: keys.clone(),
+                        keys: store,
+                        recipient: recipient.unwrap_or_default().into(),
+                        patience: self.timeout / 2,
+                    }),
                     Err(error) => {
                         faults.merge(error);
                         None
@@ -194,20 +215,16 @@ impl Endpoint {
         else {
             return Err(faults);
         };
-        let place = match &self.address {
-            Address::Url(_) => Place::known(url),
-            Address::Discovery => {
-                Place::metadata(Discovery::new(purpose.issuer, url, &self.http, allows))
+        let place = match (&self.address, previous) {
+            (_, Some((endpoint, client))) if endpoint == self => client.place.clone(),
+            (Address::Url(_), _) => Place::Known(Box::new(url)),
+            (Address::Discovery, _) => {
+                let discovery = Discovery::new(purpose.issuer, url, &self.http, allows);
+                Place::Metadata(Arc::new(Metadata::new(discovery, http.clone())))
             }
         };
-        Ok(Client::new(
-            http,
-            place,
-            prover,
-            signed,
-            Arc::clone(policy),
-            Arc::clone(clock),
-        ))
+        let (policy, clock) = (Arc::clone(policy), Arc::clone(clock));
+        Ok(Client::new(http, place, prover, signed, policy, clock))
     }
 }
 

@@ -3,19 +3,23 @@
 use std::env;
 use std::error::Error;
 use std::fmt;
-use std::fs;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gateless_core::Monotonic;
 use zeroize::Zeroizing;
 
-/// The largest file that is taken for a secret, in bytes.
-const MAX_LEN: u64 = 64 * 1024;
+/// The longest secret, in bytes: a private key in PEM is far shorter.
+const MAX_LEN: usize = 64 * 1024;
 
 /// How long what was read is used before its source is asked again.
 const KEPT: Duration = Duration::from_secs(1);
+
+/// How long a call waits for a file. Beyond that what was read last goes on.
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// A secret, or where it comes from. It never prints.
 ///
@@ -67,7 +71,7 @@ impl Secret {
     }
 
     /// What this function returns. It is called on the runtime and must not block: hand out what a task of yours keeps
-    /// fresh. An error of it is logged by its text.
+    /// fresh. That it failed is logged, and nothing of what its error says.
     #[must_use]
     pub fn callback<E: Into<Box<dyn Error + Send + Sync>>>(
         secret: impl Fn() -> Result<String, E> + Send + Sync + 'static,
@@ -89,7 +93,7 @@ impl Secret {
             },
             Source::Callback(callback) => match callback() {
                 Ok(text) => checked(Zeroizing::new(text)),
-                Err(error) => Err(SecretError::Callback(error.to_string().into())),
+                Err(_) => Err(SecretError::Callback),
             },
         }
     }
@@ -97,10 +101,11 @@ impl Secret {
 
 fn read_file(path: &Path) -> Result<SecretText, SecretError> {
     let unreadable = |error: std::io::Error| SecretError::Unreadable(error.kind());
-    if fs::metadata(path).map_err(unreadable)?.len() > MAX_LEN {
-        return Err(SecretError::TooLong);
-    }
-    let bytes = Zeroizing::new(fs::read(path).map_err(unreadable)?);
+    // What it says about its length may be wrong: it may be no file at all.
+    let file = File::open(path).map_err(unreadable)?;
+    let mut bytes = Zeroizing::new(Vec::new());
+    let mut file = file.take(MAX_LEN as u64 + 1);
+    file.read_to_end(&mut bytes).map_err(unreadable)?;
     let text = str::from_utf8(&bytes).map_err(|_| SecretError::NotText)?;
     let text = text.strip_suffix('\n').unwrap_or(text);
     let text = text.strip_suffix('\r').unwrap_or(text);
@@ -110,6 +115,8 @@ fn read_file(path: &Path) -> Result<SecretText, SecretError> {
 fn checked(text: Zeroizing<String>) -> Result<SecretText, SecretError> {
     if text.trim().is_empty() {
         Err(SecretError::Empty)
+    } else if text.len() > MAX_LEN {
+        Err(SecretError::TooLong)
     } else {
         Ok(Arc::new(text))
     }
@@ -134,7 +141,7 @@ pub(crate) enum SecretError {
     NotText,
     NotSet(Box<str>),
     Unreadable(std::io::ErrorKind),
-    Callback(Box<str>),
+    Callback,
 }
 
 impl fmt::Display for SecretError {
@@ -145,7 +152,7 @@ impl fmt::Display for SecretError {
             Self::NotText => f.write_str("is not UTF-8 text"),
             Self::NotSet(name) => write!(f, "variable {name} is not set"),
             Self::Unreadable(kind) => write!(f, "cannot be read: {kind}"),
-            Self::Callback(error) => write!(f, "cannot be had: {error}"),
+            Self::Callback => f.write_str("cannot be had: its callback failed"),
         }
     }
 }
@@ -153,13 +160,18 @@ impl fmt::Display for SecretError {
 /// A secret while serving: read again now and then.
 #[derive(Debug)]
 pub(super) struct HeldSecret {
+    held: Arc<Mutex<Held>>,
     source: Secret,
-    held: Mutex<Held>,
+    /// One at a time reads it again after it was refused.
+    refused: tokio::sync::Mutex<()>,
 }
 
 struct Held {
     text: SecretText,
+    /// When it was read last, or somebody began to.
     read_at: Option<Monotonic>,
+    /// A source that hangs is not asked twice.
+    is_read: bool,
 }
 
 impl HeldSecret {
@@ -167,38 +179,62 @@ impl HeldSecret {
         let held = Held {
             text,
             read_at: None,
+            is_read: false,
         };
         Self {
+            held: Arc::new(Mutex::new(held)),
             source,
-            held: Mutex::new(held),
+            refused: tokio::sync::Mutex::default(),
         }
     }
 
     /// The secret as it is now. With `refused`, one that was not accepted, its source is asked whatever the time.
     pub(super) async fn get(&self, now: Monotonic, refused: Option<&SecretText>) -> SecretText {
-        let (held, is_due) = {
-            let held = self.held();
-            let is_due = match (&self.source.0, refused) {
-                (Source::Text(_), _) => false,
-                (_, Some(refused)) => Arc::ptr_eq(refused, &held.text),
-                (_, None) => held.read_at.is_none_or(|read| now.since(read) >= KEPT),
-            };
-            (Arc::clone(&held.text), is_due)
-        };
-        if !is_due {
-            return held;
-        }
-        let read = match &self.source.0 {
-            Source::File(path) => {
-                let path = path.clone();
-                let reading = tokio::task::spawn_blocking(move || read_file(&path));
-                let failed = SecretError::Unreadable(std::io::ErrorKind::Other);
-                reading.await.unwrap_or(Err(failed))
+        let Some(refused) = refused else {
+            let is_due = |read| now.since(read) >= KEPT;
+            if lock(&self.held).read_at.is_none_or(is_due) {
+                self.read_again(now).await;
             }
-            _ => self.source.read(),
+            return self.text();
         };
-        let mut held = self.held();
-        held.read_at = Some(now);
+        let _one_at_a_time = self.refused.lock().await;
+        if Arc::ptr_eq(refused, &self.text()) {
+            self.read_again(now).await;
+        }
+        self.text()
+    }
+
+    /// Asks the source, unless somebody does already.
+    async fn read_again(&self, now: Monotonic) {
+        {
+            let mut held = lock(&self.held);
+            if held.is_read {
+                return;
+            }
+            // Nothing but a file can hang.
+            held.is_read = matches!(self.source.0, Source::File(_));
+            held.read_at = Some(now);
+        }
+        let (held, source) = (Arc::clone(&self.held), self.source.clone());
+        let read = move || Held::replace(&held, source.read());
+        if matches!(self.source.0, Source::File(_)) {
+            // It goes on when nobody waits any more, and is there for the next call.
+            let reading = tokio::task::spawn_blocking(read);
+            let _ = tokio::time::timeout(PATIENCE, reading).await;
+        } else {
+            read();
+        }
+    }
+
+    fn text(&self) -> SecretText {
+        Arc::clone(&lock(&self.held).text)
+    }
+}
+
+impl Held {
+    fn replace(held: &Mutex<Self>, read: Result<SecretText, SecretError>) {
+        let mut held = lock(held);
+        held.is_read = false;
         match read {
             // The same text stays the same value: whoever compares sees that nothing changed.
             Ok(text) if **text != **held.text => held.text = text,
@@ -209,12 +245,11 @@ impl HeldSecret {
                 "the secret cannot be read again; the one read last goes on"
             ),
         }
-        Arc::clone(&held.text)
     }
+}
 
-    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {
+    held.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Held {
@@ -243,13 +278,13 @@ mod tests {
         }
 
         fn write(&self, content: &[u8]) {
-            fs::write(&self.0, content).unwrap();
+            std::fs::write(&self.0, content).unwrap();
         }
     }
 
     impl Drop for Mounted {
         fn drop(&mut self) {
-            let _ = fs::remove_file(&self.0);
+            let _ = std::fs::remove_file(&self.0);
         }
     }
 
