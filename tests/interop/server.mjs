@@ -76,6 +76,7 @@ const RESOURCES = new Map([
   ['https://short.example.com', { alg: 'RS256', ttl: SHORT_TTL }],
   // No `alg`: an opaque (reference) token, only good for introspection.
   ['https://opaque.example.com', { ttl: TTL }],
+  ['https://opaque.example.com/other', { ttl: TTL }],
 ]);
 
 function seconds(name, fallback) {

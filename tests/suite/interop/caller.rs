@@ -22,6 +22,8 @@ pub(super) enum Outcome {
     BadToken,
     /// The scope is not granted, and the answer says which one it is.
     Lacks(&'static str),
+    /// Not the caller's fault.
+    Unavailable,
 }
 
 impl Caller {
@@ -92,6 +94,7 @@ impl HttpAnswer {
                     && says(r#"error="insufficient_scope""#)
                     && says(&format!(r#"scope="{scope}""#))
             }
+            Outcome::Unavailable => self.status == 503 && challenge.is_none(),
         };
         assert!(is_right, "{what}: not {outcome:?}: {self:?}");
     }
@@ -107,6 +110,7 @@ impl GrpcAnswer {
             Outcome::Passes => Code::Ok,
             Outcome::NoCredentials | Outcome::BadToken => Code::Unauthenticated,
             Outcome::Lacks(_) => Code::PermissionDenied,
+            Outcome::Unavailable => Code::Unavailable,
         };
         let answer = self
             .0

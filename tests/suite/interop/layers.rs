@@ -53,7 +53,6 @@ async fn every_algorithm_of_a_real_authorization_server_is_understood() {
     }
 }
 
-/// Serves until `tasks` is dropped.
 async fn serve(issuer: &str, tasks: &mut JoinSet<()>) -> String {
     let policy = TokenPolicy::new(issuer, AUDIENCE)
         .audience(format!("{AUDIENCE}/es256"))
@@ -68,7 +67,11 @@ async fn serve(issuer: &str, tasks: &mut JoinSet<()>) -> String {
         .route("/orders.v1.Orders/List", post(empty_message))
         .route_layer(read)
         .layer(auth);
+    spawn(router, tasks).await
+}
 
+/// Serves until `tasks` is dropped.
+pub(super) async fn spawn(router: Router, tasks: &mut JoinSet<()>) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("it is bound").to_string();
     tasks.spawn(async {
@@ -90,7 +93,7 @@ async fn describe(principal: Principal) -> String {
 }
 
 /// What a gRPC method answers when all is well and there is nothing to say.
-async fn empty_message() -> Response {
+pub(super) async fn empty_message() -> Response {
     let trailers = HeaderMap::from_iter([("grpc-status".parse().expect("a name"), 0.into())]);
     let body = Full::from(&[0; 5][..]).with_trailers(async { Some(Ok(trailers)) });
     ([("content-type", "application/grpc")], Body::new(body)).into_response()
