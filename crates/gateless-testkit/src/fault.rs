@@ -19,6 +19,13 @@ pub enum Fault {
     Hang,
     /// Answers properly, after this long. Sleeps on tokio's timer, which a paused runtime moves by itself.
     Slow(Duration),
+    /// Answers as [`Status`](Self::Status) does, after some time. On tokio's timer, like [`Slow`](Self::Slow).
+    SlowStatus {
+        /// How long it takes.
+        after: Duration,
+        /// The status.
+        status: u16,
+    },
     /// Answers `302` with this `Location`, and again with the true document.
     Redirect(String),
     /// Answers with a document that holds nothing: `{"keys":[]}` for the key set, `{}` for the discovery and for an
@@ -52,9 +59,9 @@ impl Fault {
     /// When the fault cannot be sent: here, the test that asked for it is told, and not a task of the server.
     fn vet(&self) {
         match self {
-            Self::Status(code) => assert!(
+            Self::Status(code) | Self::SlowStatus { status: code, .. } => assert!(
                 *code >= 200 && StatusCode::from_u16(*code).is_ok(),
-                "Fault::Status({code}) is not the status of a final response"
+                "Fault::{self:?} is not the status of a final response"
             ),
             Self::Body(text, _) | Self::Redirect(text) | Self::Encoded { encoding: text, .. } => {
                 header_value(text);
@@ -146,11 +153,13 @@ impl Endpoint {
             .await
             .expect("the sender is a field of the endpoint, and that is borrowed")
             .clone();
-        if let Some(Fault::Slow(delay)) = fault {
-            tokio::time::sleep(delay).await;
-            return None;
-        }
-        fault
+        let (delay, rest) = match fault {
+            Some(Fault::Slow(delay)) => (delay, None),
+            Some(Fault::SlowStatus { after, status }) => (after, Some(Fault::Status(status))),
+            _ => return fault,
+        };
+        tokio::time::sleep(delay).await;
+        rest
     }
 }
 
@@ -163,6 +172,7 @@ mod tests {
     #[rstest]
     #[case(Fault::Status(100))]
     #[case(Fault::Status(1000))]
+    #[case(Fault::SlowStatus { after: Duration::ZERO, status: 1000 })]
     #[case(Fault::Redirect("http://a/\n".into()))]
     #[case(Fault::Body("\0".into(), Vec::new()))]
     #[case(Fault::Encoded { encoding: "gzip\r\n".into(), body: Vec::new() })]

@@ -142,7 +142,7 @@ fn send(good: Response<Bytes>, fault: Option<Fault>) -> io::Result<Response<Payl
     let length = content.len();
     let payload = match fault {
         None | Some(Fault::Hang | Fault::Slow(_) | Fault::EmptySet) => Payload::Whole(content),
-        Some(Fault::Status(code)) => {
+        Some(Fault::Status(code) | Fault::SlowStatus { status: code, .. }) => {
             head.status = StatusCode::from_u16(code).expect("vetted when the fault was set");
             Payload::Whole(content)
         }

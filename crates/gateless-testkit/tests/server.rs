@@ -186,11 +186,15 @@ async fn faults_are_answers_that_are_wrong_in_one_respect() {
     issuer.set_jwks_fault(Fault::Slow(Duration::from_millis(1)));
     assert_eq!(get(&issuer, JWKS).await.json(), issuer.jwks());
 
+    let after = Duration::from_millis(1);
+    issuer.set_jwks_fault(Fault::SlowStatus { after, status: 502 });
+    assert_eq!(get(&issuer, JWKS).await.status, 502);
+
     issuer.set_fault(Fault::Disconnect);
     for path in [JWKS, OPENID, OAUTH] {
         assert!(ask(address(&issuer), "GET", path).await.is_err());
     }
-    assert_eq!(issuer.requests().jwks, 7);
+    assert_eq!(issuer.requests().jwks, 8);
 }
 
 #[tokio::test]
