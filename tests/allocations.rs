@@ -12,12 +12,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use gateless::bearer::{BearerAuth, Keys, TokenPolicy};
+use gateless::gate::Gated;
+use gateless::hybrid::HybridAuth;
+use gateless::introspection::{
+    ClientAuthentication, Endpoint, Introspection, IntrospectionPolicy, Secret,
+};
 use gateless::scope::{MatchedRoute, ScopeGuard, ScopeTable};
 use gateless::strip::StripIdentityHeaders;
-use gateless::{Principal, Requirement, scope, scopes};
+use gateless::{OnOutage, Principal, Requirement, scope, scopes};
 use gateless_testkit::{FakeClock, SigningAlgorithm, TestIssuer, TokenBuilder};
 use http::{Request, Response};
-use tower::{Layer, Service, ServiceBuilder};
+use tokio::runtime::Runtime;
+use tower::{Layer, Service, ServiceBuilder, ServiceExt as _};
 
 /// Answers, and hands out who asked.
 #[derive(Clone)]
@@ -218,6 +224,70 @@ fn a_hot_token_passes_with_no_allocation_but_that_of_its_principal() {
     );
     assert_eq!(answer.status(), 200);
     assert_eq!(allocations, attached.count_total);
+}
+
+/// What a token that was seen once allocates, and what the place of its principal in the extensions does.
+fn count_known<L>(runtime: &Runtime, layer: &L, token: &str) -> (u64, u64)
+where
+    L: Layer<Gated<NoOp, ScopeGuard>>,
+    L::Service: Service<
+            Request<()>,
+            Response = Response<gateless::GateBody<gateless::GateBody<()>>>,
+            Error = Infallible,
+        > + Clone,
+{
+    let service = layer.layer(guard().layer(NoOp));
+    let first = service.clone().oneshot(Pipeline::request(token));
+    let first = runtime.block_on(first).unwrap();
+    let principal = first.extensions().get::<Principal>().unwrap().clone();
+    let mut request = Pipeline::request(token);
+    let attached = allocation_counter::measure(|| principal.attach(request.extensions_mut()));
+
+    let (answer, allocations) = count(service, Pipeline::request(token));
+    assert_eq!(answer.status(), 200);
+    (allocations, attached.count_total)
+}
+
+/// Asking about a token once is enough to judge it anew with each request, for no more than a JWT takes. Finding out
+/// which kind a token is allocates nothing either.
+#[test]
+fn a_known_token_of_either_kind_passes_with_no_allocation_but_that_of_its_principal() {
+    let runtime = Runtime::new().unwrap();
+    let clock = Arc::new(FakeClock::new());
+    let issuer = TestIssuer::builder().clock(clock.clone()).serve();
+    let issuer = runtime.block_on(issuer).unwrap();
+    let audience = "https://api.example.com";
+    let policy = TokenPolicy::new(issuer.issuer(), audience).danger_allow_http_loopback();
+    let keys = policy.read_keys(issuer.jwks().to_string().as_bytes());
+    let bearer = BearerAuth::builder(policy, Keys::fixed(keys.unwrap())).clock(clock.clone());
+    let bearer = bearer.build().unwrap();
+    let introspection = Introspection::builder(
+        IntrospectionPolicy::new(issuer.issuer(), audience).danger_allow_http_loopback(),
+        Endpoint::url(issuer.introspection_url(), OnOutage::FailClosed),
+        ClientAuthentication::basic(
+            TestIssuer::CLIENT_ID,
+            Secret::new(TestIssuer::CLIENT_SECRET),
+        ),
+    );
+    let introspection = introspection.clock(clock).build().unwrap();
+    let hybrid = HybridAuth::new(&bearer, &introspection).unwrap();
+
+    let scopes = "orders:read orders:write";
+    let jwt = issuer.token().scope(scopes).mint();
+    let opaque = issuer.opaque_token().scope(scopes).mint();
+    for (what, (allocations, attached)) in [
+        ("JWT", count_known(&runtime, &bearer, &jwt)),
+        ("opaque", count_known(&runtime, &introspection, &opaque)),
+        ("JWT of two kinds", count_known(&runtime, &hybrid, &jwt)),
+        (
+            "opaque of two kinds",
+            count_known(&runtime, &hybrid, &opaque),
+        ),
+    ] {
+        assert!(attached > 0);
+        assert_eq!(allocations, attached, "{what}");
+    }
+    assert_eq!(issuer.requests().introspection, 1);
 }
 
 /// What an attacker can have for the price of a request. One of them is for the labels of the
