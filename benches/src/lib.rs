@@ -1,5 +1,7 @@
 //! What the benchmarks share: tokens, the stack in front of a service that does nothing, and what it is held against.
 
+mod opaque;
+
 use std::convert::Infallible;
 use std::fmt;
 use std::future::{Future as _, Ready, ready};
@@ -27,6 +29,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tower::util::ServiceFn;
 use tower::{Layer as _, Service, service_fn};
+
+pub use self::opaque::{Asker, Asking, Known, Server, answers, asking, field};
 
 const AUDIENCE: &str = "https://api.example.com";
 
@@ -198,13 +202,7 @@ impl Sample {
     /// A request with the token.
     #[must_use]
     pub fn request(&self) -> Request<()> {
-        Request::get("https://api.example.com/orders?page=2")
-            .header(HOST, "api.example.com")
-            .header(USER_AGENT, "orders-client/1.4")
-            .header(ACCEPT, "application/json")
-            .header(AUTHORIZATION, &self.field)
-            .body(())
-            .expect("all of its parts are sound")
+        request(&self.field)
     }
 
     /// The token as it was signed.
@@ -219,6 +217,18 @@ impl Sample {
         key.verify_sig(self.message.as_bytes(), &self.signature)
             .is_ok()
     }
+}
+
+/// A request with this `Authorization`.
+#[must_use]
+pub fn request(field: &HeaderValue) -> Request<()> {
+    Request::get("https://api.example.com/orders?page=2")
+        .header(HOST, "api.example.com")
+        .header(USER_AGENT, "orders-client/1.4")
+        .header(ACCEPT, "application/json")
+        .header(AUTHORIZATION, field)
+        .body(())
+        .expect("all of its parts are sound")
 }
 
 /// Those who take part where every token is known already.

@@ -148,7 +148,7 @@ async fn a_service_takes_both_kinds_of_tokens_of_a_real_authorization_server() {
 #[tokio::test]
 async fn a_token_that_is_revoked_there_is_refused_here_once_its_answer_is_too_old() {
     let server = AuthorizationServer::start().await;
-    let token = server.token(OPAQUE, "orders:read").await;
+    let minted = server.token(OPAQUE, "orders:read").await;
     let clock = FakeClock::at(now());
     let cache = AnswerCache::new().lifetime(Duration::from_secs(30));
     let layer = asking(&server, policy(&server))
@@ -158,9 +158,9 @@ async fn a_token_that_is_revoked_there_is_refused_here_once_its_answer_is_too_ol
     let router = orders().layer(layer.build().unwrap());
     let caller = Caller::of(&spawn(router, &mut tasks).await).await;
 
-    let token = Some(&*token);
+    let token = Some(&*minted);
     both(&caller, token, Outcome::Passes, "good").await;
-    server.revoke(token.unwrap()).await;
+    server.revoke(&minted).await;
     both(&caller, token, Outcome::Passes, "just revoked").await;
     clock.advance(Duration::from_millis(29_999));
     both(&caller, token, Outcome::Passes, "before the lifetime ends").await;
