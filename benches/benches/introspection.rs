@@ -17,8 +17,7 @@ use gateless_bench::{
 use gateless_testkit::Fault;
 use http::{HeaderValue, Request, Response, StatusCode};
 use tokio::runtime::{Builder, Runtime};
-use tokio::task::JoinSet;
-use tower::{Layer as _, Service, ServiceExt as _};
+use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
 fn main() {
     // `cargo test --all-targets` runs this as well, to see that it works.
@@ -207,12 +206,11 @@ fn herds(latency: Duration, requests: usize, rounds: usize) {
     println!(
         "{requests} requests at once with one unknown token, of a server that takes {latency:?}."
     );
+    println!("ratio: until the last answer, to what the server takes; medians of {rounds} rounds.");
+    println!("asleep: the same of a service that does nothing but sleep for as long.\n");
     println!(
-        "ratio: until the last answer, to what the server takes; median of {rounds} rounds.\n"
-    );
-    println!(
-        "{:>8}{:>14}{:>8}{:>18}{:>9}",
-        "server", "calls at most", "ratio", "quartiles", "answers"
+        "{:>8}{:>9}{:>14}{:>8}{:>18}{:>8}",
+        "server", "answers", "calls at most", "ratio", "quartiles", "asleep"
     );
     for (name, fault, status) in [
         ("answers", Fault::Slow(latency), StatusCode::OK),
@@ -233,7 +231,11 @@ fn herds(latency: Duration, requests: usize, rounds: usize) {
         runtime.block_on(answers(&service, &server.opaque(1)));
         server.issuer.set_introspection_fault(fault);
 
-        let (mut calls, mut ratios) = (0, Vec::new());
+        let asleep = service_fn(move |_: Request<()>| async move {
+            tokio::time::sleep(latency).await;
+            Ok(Response::new(()))
+        });
+        let (mut calls, mut ratios, mut slept) = (0, Vec::new(), Vec::new());
         for _ in 0..rounds {
             let before = server.issuer.requests().introspection;
             let token = field(&server.token());
@@ -242,12 +244,17 @@ fn herds(latency: Duration, requests: usize, rounds: usize) {
             assert!(statuses.iter().all(|it| *it == status));
             calls = calls.max(server.issuer.requests().introspection - before);
             ratios.push(took.as_secs_f64() / latency.as_secs_f64());
+
+            let herd = (0..requests).map(|_| request(&token)).collect();
+            let (took, _) = runtime.block_on(all_at_once(&asleep, herd));
+            slept.push(took.as_secs_f64() / latency.as_secs_f64());
         }
         let [lower, ratio, upper] = quartiles(ratios);
+        let [_, slept, _] = quartiles(slept);
         println!(
-            "{name:>8}{calls:14}{ratio:8.3}{:>18}{:>9}",
+            "{name:>8}{:>9}{calls:14}{ratio:8.3}{:>18}{slept:8.3}",
+            status.as_u16(),
             format!("{lower:.3} to {upper:.3}"),
-            status.as_u16()
         );
     }
     println!();
@@ -297,13 +304,12 @@ where
     B: Send + 'static,
 {
     let start = Instant::now();
-    let mut herd = JoinSet::new();
-    for request in requests {
-        herd.spawn(service.clone().oneshot(request));
-    }
+    let ask = |request| tokio::spawn(service.clone().oneshot(request));
+    let herd: Vec<_> = requests.into_iter().map(ask).collect();
     let mut statuses = Vec::new();
-    while let Some(answered) = herd.join_next().await {
-        let Ok(response) = answered.expect("it does not panic");
+    // One after the other, so that whoever waits here seldom wakes up to take time from them.
+    for answered in herd {
+        let Ok(response) = answered.await.expect("it does not panic");
         statuses.push(response.status());
     }
     (start.elapsed(), statuses)
