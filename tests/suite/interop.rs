@@ -14,6 +14,9 @@ use self::caller::{Caller, Outcome};
 /// What the services under test take tokens for.
 const AUDIENCE: &str = "https://orders.example.com";
 
+/// What the tokens are for that are no JWTs.
+const OPAQUE: &str = "https://opaque.example.com";
+
 /// What is in the hands of a caller.
 struct Wallet {
     read: String,
@@ -35,7 +38,7 @@ impl Wallet {
             server.token(AUDIENCE, "orders:write"),
             server.token(AUDIENCE, "orders:unheard-of"),
             server.token("https://other.example.com", "orders:read"),
-            server.token("https://opaque.example.com", "orders:read"),
+            server.token(OPAQUE, "orders:read"),
         );
         let forged = with_another_signature(&read);
         Self {

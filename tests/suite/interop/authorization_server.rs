@@ -19,7 +19,7 @@ pub(super) struct AuthorizationServer {
     jwt_client: KeyClient,
     signed_client: SecretClient,
     refresh_token: String,
-    _process: Child,
+    process: Child,
 }
 
 /// A client that has a secret.
@@ -75,7 +75,7 @@ impl AuthorizationServer {
                 secret: fact("signed_client_secret"),
             },
             refresh_token: fact("refresh_token"),
-            _process: process,
+            process,
         }
     }
 
@@ -111,6 +111,11 @@ impl AuthorizationServer {
     /// What is no access token, and introspected as if it were one.
     pub(super) fn refresh_token(&self) -> &str {
         &self.refresh_token
+    }
+
+    /// Stops it; afterwards its port is closed.
+    pub(super) async fn stop(mut self) {
+        self.process.kill().await.expect("it runs until now");
     }
 
     /// An access token for `resource`.

@@ -12,18 +12,17 @@ use http::header::CONTENT_TYPE;
 use reqwest::{Client, Url};
 use serde_json::{Map, Value, json};
 
-use super::AuthorizationServer;
 use super::authorization_server::{KeyClient, SecretClient};
+use super::{AuthorizationServer, OPAQUE};
 
 const SIGNED: &str = "application/token-introspection+jwt";
 
 #[tokio::test]
 async fn the_test_issuer_answers_introspections_as_a_real_authorization_server_does() {
     let server = AuthorizationServer::start().await;
-    let opaque = "https://opaque.example.com";
     let (good, revoked, jwt) = tokio::join!(
-        server.token(opaque, "orders:read"),
-        server.token(opaque, "orders:read"),
+        server.token(OPAQUE, "orders:read"),
+        server.token(OPAQUE, "orders:read"),
         server.token(super::AUDIENCE, "orders:read"),
     );
     server.revoke(&revoked).await;

@@ -10,7 +10,9 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::{AUDIENCE, AuthorizationServer, Caller, Outcome, Wallet, reading_needs_a_good_token};
+use super::{
+    AUDIENCE, AuthorizationServer, Caller, OPAQUE, Outcome, Wallet, reading_needs_a_good_token,
+};
 
 #[tokio::test]
 async fn orders_serves_the_clients_of_a_real_authorization_server_and_nobody_else() {
@@ -48,6 +50,47 @@ async fn orders_serves_the_clients_of_a_real_authorization_server_and_nobody_els
     answer.assert(lacks("orders:write"), "gRPC Create");
 }
 
+#[tokio::test]
+async fn orders_asks_a_real_authorization_server_about_opaque_tokens() {
+    let (server, binary) = tokio::join!(AuthorizationServer::start(), build());
+    let (known, revoked, late) = tokio::join!(
+        server.token(OPAQUE, "orders:read"),
+        server.token(OPAQUE, "orders:read"),
+        server.token(OPAQUE, "orders:read"),
+    );
+    server.revoke(&revoked).await;
+    let asking = server.signed_client();
+    let orders = Orders::start_with(
+        binary,
+        &[
+            ("ISSUER", server.issuer()),
+            ("AUDIENCE", OPAQUE),
+            ("INTROSPECTION_URL", server.introspection_url()),
+            ("CLIENT_ID", &asking.id),
+            ("CLIENT_SECRET", &asking.secret),
+        ],
+    )
+    .await;
+    let caller = Caller::of(&orders.address).await;
+    let outcomes = async |says: &str, token: &str, outcome| {
+        let answer = caller.get("/orders", Some(token)).await;
+        answer.assert(outcome, says);
+        let answer = caller.grpc("/orders.v1.Orders/List", Some(token)).await;
+        answer.assert(outcome, says);
+    };
+
+    outcomes("active", &known, Outcome::Passes).await;
+    outcomes("revoked", &revoked, Outcome::BadToken).await;
+    outcomes("made up", "made-up", Outcome::BadToken).await;
+    outcomes("a refresh token", server.refresh_token(), Outcome::BadToken).await;
+    let whoami = caller.get("/whoami", Some(&known)).await.body;
+    assert!(whoami.contains(r#""kind":"client""#), "{whoami}");
+
+    server.stop().await;
+    outcomes("known, without the server", &known, Outcome::Passes).await;
+    outcomes("not known, without it", &late, Outcome::Unavailable).await;
+}
+
 /// The running service. It stops when this is dropped.
 struct Orders {
     address: String,
@@ -56,10 +99,13 @@ struct Orders {
 
 impl Orders {
     async fn start(binary: PathBuf, issuer: &str) -> Self {
+        Self::start_with(binary, &[("ISSUER", issuer), ("AUDIENCE", AUDIENCE)]).await
+    }
+
+    async fn start_with(binary: PathBuf, settings: &[(&str, &str)]) -> Self {
         let mut process = Command::new(&binary)
             .env("BIND", "127.0.0.1:0")
-            .env("ISSUER", issuer)
-            .env("AUDIENCE", AUDIENCE)
+            .envs(settings.iter().copied())
             .env("RUST_LOG", "error")
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
