@@ -307,10 +307,12 @@ async fn refused(response: Response) -> Result<Told, CallError> {
     }
 }
 
-/// For how long the server wants to be left alone (RFC 9110 §10.2.3), where it says so in seconds.
+/// For how long the server wants to be left alone (RFC 9110 §10.2.3), where it says so in seconds. No longer than it is:
+/// callers are told the same.
 fn pause(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    seconds.trim().parse().ok().map(Duration::from_secs)
+    let seconds = seconds.trim().parse().ok().map(Duration::from_secs);
+    seconds.map(|pause| pause.min(LONGEST_PAUSE))
 }
 
 /// Whether the body is of this media type, whatever its parameters.
