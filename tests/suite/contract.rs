@@ -13,6 +13,11 @@ use axum::routing::get;
 use bytes::Bytes;
 use gateless::bearer::{BearerAuth, Keys, OptionalBearerAuth, TokenPolicy};
 use gateless::gate::{Gate, Gated, Head, Pass, Step, Verdict};
+use gateless::hybrid::HybridAuth;
+use gateless::introspection::{
+    ClientAuthentication, Endpoint, Introspection, IntrospectionBuilder, IntrospectionPolicy,
+    Secret,
+};
 use gateless::scope::ScopeGuard;
 use gateless::strip::StripIdentityHeaders;
 use gateless::{GateBody, OnOutage, Principal, Rejection, scopes};
@@ -161,6 +166,77 @@ async fn tm_08_optional_bearer_auth_calls_the_service_that_was_polled() {
     let optional = auth_with(policy()).build_optional().unwrap();
     keeps_the_contract(&optional, good).await;
     keeps_the_contract(&optional, || Request::new(String::new())).await;
+}
+
+/// A layer whose tokens are asked about at an issuer: each request waits whose token is new.
+async fn introspecting() -> (TestIssuer, IntrospectionBuilder) {
+    let clock = FakeClock::new();
+    let builder = TestIssuer::builder().clock(Arc::new(clock.clone()));
+    let issuer = builder.serve().await.unwrap();
+    let policy = IntrospectionPolicy::new(issuer.issuer(), AUDIENCE).danger_allow_http_loopback();
+    let secret = Secret::new(TestIssuer::CLIENT_SECRET);
+    let layer = Introspection::builder(
+        policy,
+        Endpoint::url(issuer.introspection_url(), OnOutage::FailClosed).timeout(DEADLINE),
+        ClientAuthentication::basic(TestIssuer::CLIENT_ID, secret),
+    );
+    (issuer, layer.clock(Arc::new(clock)))
+}
+
+/// With a token that nobody asked about before.
+fn opaque(issuer: &TestIssuer) -> Asked {
+    let token = issuer.opaque_token().scope("orders:read").mint();
+    let request = Request::get("/").header("authorization", bearer(token));
+    request.body(String::new()).unwrap()
+}
+
+#[tokio::test]
+async fn tm_08_introspection_calls_the_service_that_was_polled() {
+    let (issuer, layer) = introspecting().await;
+    let layer = layer.build().unwrap();
+    keeps_the_contract(&layer, || opaque(&issuer)).await;
+    assert_eq!(
+        issuer.requests().introspection,
+        12,
+        "every request had to wait"
+    );
+    let known = opaque(&issuer);
+    keeps_the_contract(&layer, || known.clone()).await;
+    assert_eq!(issuer.requests().introspection, 13, "one had to wait");
+}
+
+#[tokio::test]
+async fn tm_08_optional_introspection_calls_the_service_that_was_polled() {
+    let (issuer, layer) = introspecting().await;
+    let optional = layer.build_optional().unwrap();
+    keeps_the_contract(&optional, || opaque(&issuer)).await;
+    keeps_the_contract(&optional, || Request::new(String::new())).await;
+}
+
+#[tokio::test]
+async fn tm_08_hybrid_auth_calls_the_service_that_was_polled() {
+    let (issuer, layer) = introspecting().await;
+    let hybrid = HybridAuth::new(&auth(), &layer.build().unwrap()).unwrap();
+    keeps_the_contract(&hybrid, good).await;
+    keeps_the_contract(&hybrid, || opaque(&issuer)).await;
+    assert_eq!(issuer.requests().introspection, 12);
+}
+
+#[tokio::test]
+async fn tm_10_a_request_that_is_dropped_while_its_token_is_asked_about_gives_its_permit_back() {
+    let (issuer, layer) = introspecting().await;
+    issuer.set_introspection_fault(Fault::Hang);
+    let inner = Unforgiving::new();
+    let limited = ConcurrencyLimit::new(inner.clone(), 1);
+    let mut service = layer.build().unwrap().layer(limited);
+    let waits = polled(&mut service).await.unwrap().call(opaque(&issuer));
+    let next = ServiceExt::<Asked>::ready(&mut service);
+    assert!(timeout(Duration::ZERO, next).await.is_err());
+    drop(waits);
+    issuer.clear_fault();
+    let ready = polled(&mut service).await.unwrap();
+    let answer = ready.call(opaque(&issuer)).await.unwrap();
+    assert_eq!((answer.status().as_u16(), inner.calls()), (200, 1));
 }
 
 #[tokio::test]
@@ -709,6 +785,10 @@ fn layers_and_services_are_send_sync_and_static() {
     is(&auth());
     is(&guard());
     is(&StripIdentityHeaders::default());
+    fn is_layer<T: Clone + Send + Sync + 'static>() {}
+    is_layer::<Introspection>();
+    is_layer::<HybridAuth>();
+    is_layer::<Gated<Unforgiving, HybridAuth>>();
     let mut service = auth().layer(guard().layer(Unforgiving::new()));
     is(&service);
     let mut cx = Context::from_waker(std::task::Waker::noop());
