@@ -8,6 +8,7 @@ mod authorization;
 mod checklist;
 mod contract;
 mod interop;
+mod introspection;
 mod key_control;
 mod key_faults;
 mod key_life;

@@ -17,7 +17,7 @@ use tower::{ServiceBuilder, ServiceExt as _};
 use crate::support::{AUDIENCE, bearer};
 
 /// Everything that was counted: names with labels, and their values. Counters begin again after it.
-fn counted(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
+pub(crate) fn counted(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
     let snapshot = snapshotter.snapshot().into_vec();
     let counted = snapshot.into_iter().map(|(key, _, _, value)| {
         let key = key.key();

@@ -177,6 +177,14 @@ impl Refusal {
         }
     }
 
+    /// DOWN: the server that knows about a token cannot be asked.
+    pub(crate) fn unanswered(retry_after: u64) -> Self {
+        Self {
+            reason: "introspection".into(),
+            ..Self::down(retry_after)
+        }
+    }
+
     /// No authentication layer ran: a fault of the deployment.
     pub(crate) fn misordered() -> Self {
         Self::new(
