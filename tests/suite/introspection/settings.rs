@@ -102,7 +102,7 @@ fn the_settings_of_these_tests_are_good_but_for_what_they_spoil() {
 #[case::a_short_secret(|| builder().shared_answers(shared(b"canary-secret-that-is-too-short")), &["shared_answers"])]
 #[case::a_slow_store(|| builder().shared_answers(shared(&[7; 32]).timeout(Duration::from_secs(6))), &["shared_answers"])]
 #[case::an_empty_prefix(|| builder().token_prefix(""), &["token_prefix"])]
-#[case::no_length(|| builder().token_lengths(2..=1), &["token_lengths"])]
+#[case::no_length(|| builder().token_lengths(std::ops::RangeInclusive::new(2, 1)), &["token_lengths"])]
 #[case::no_token_at_all(|| builder().credentials(Credentials::new().max_token_len(0)), &["max_token_len"])]
 #[case::a_recipient_of_nothing(|| builder().recipient("orders"), &["recipient"])]
 #[case::signed_for_nobody(|| with_client(ClientAuthentication::bearer(Secret::new(SECRET))).signed_answers(keys()), &["recipient"])]
