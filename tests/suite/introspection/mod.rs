@@ -49,7 +49,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 const FAILURES: u64 = 5;
 
 /// Short, for endpoints that never answer: real time passes.
-const SHORT: Duration = Duration::from_millis(200);
+const SHORT: Duration = Duration::from_millis(300);
 
 /// An authorization server, and the clock that it shares with the layers that ask it.
 struct World {
