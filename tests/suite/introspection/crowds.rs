@@ -227,6 +227,9 @@ async fn tf_07_nobody_gets_the_answer_to_the_question_of_another() {
             .subject(format!("user-{number}"));
         let _ = token.text(format!("token-of-user-{number}")).mint();
     }
+    // Long enough for several to be under way.
+    let slow = Fault::Slow(Duration::from_millis(1));
+    world.issuer.set_introspection_fault(slow);
     let mut crowd = JoinSet::new();
     for request in 0_u64..2_000 {
         let (layer, clock) = (layer.clone(), world.clock.clone());
