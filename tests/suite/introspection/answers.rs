@@ -97,7 +97,7 @@ async fn is_nonsense(world: &World, token: OpaqueTokenBuilder) {
     assert!(logged, "{}", answer.logs);
     rejects(&layer, &token, &refusal).await;
     assert_eq!(world.calls() - before, 5, "it is asked again each time");
-    assert!(layer.handle().is_ready());
+    assert!(!layer.handle().status().is_paused());
 }
 
 #[rstest]

@@ -115,7 +115,7 @@ async fn tf_28_a_known_token_is_judged_by_the_clock_as_it_is_now() {
     world
         .clock
         .set_wall(now.saturating_add(Duration::from_secs(331)));
-    rejects(&layer, &token, &Refusal::tok(TokenFault::Expired)).await;
+    rejects(&layer, &token, &Refusal::tok(TokenFault::Inactive)).await;
 }
 
 #[tokio::test]

@@ -74,7 +74,7 @@ async fn an_endpoint_that_is_left_alone_does_not_end_it() {
     for _ in 0..2 * FAILURES {
         accepts(&layer, &token).await;
     }
-    assert!(!layer.handle().is_ready());
+    assert!(layer.handle().status().is_paused());
     assert_eq!(world.calls(), 1 + FAILURES);
 }
 

@@ -1,6 +1,7 @@
 //! What the server is asked, and how the service proves who asks.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -192,6 +193,8 @@ async fn tf_10_metadata_that_cannot_be_used_are_an_outage() {
         let fault = Fault::Body("application/json".into(), body);
         world.issuer.set_discovery_fault(fault);
         rejects(&layer, &token, &Refusal::unanswered(1)).await;
+        // For so long they are not asked for again.
+        world.advance(Duration::from_secs(1));
     }
     assert_eq!((world.calls(), elsewhere.calls()), (0, 0));
     world.issuer.clear_fault();

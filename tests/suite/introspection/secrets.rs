@@ -233,7 +233,7 @@ async fn tf_19_tf_26_nothing_prints_a_secret_a_token_or_a_claim() {
             let answer = ask(&layer, Protocol::Http, "canary-unknown").await;
             answer.refused(Protocol::Http, &Refusal::unanswered(1));
             printed.push_str(&answer.logs);
-            printed.push_str(&layer.handle().status());
+            printed.push_str(&layer.handle().status().to_string());
             let error = layer.handle().ready().await.unwrap_err();
             printed.push_str(&format!("{error} {error:?}"));
         }

@@ -19,7 +19,7 @@ use crate::support::{AUDIENCE, Refusal, bearer, send};
 const MINUTE: Duration = Duration::from_secs(60);
 
 /// How far the clocks of a fleet may be apart.
-const SKEW: Duration = Duration::from_secs(30);
+const SKEW: Duration = Duration::from_secs(5);
 
 struct Fleet {
     world: World,
@@ -204,6 +204,7 @@ async fn tf_16_an_answer_is_for_those_who_would_have_been_given_it() {
     world.issuer.accept_bearer("of-this-service");
     let other = ClientAuthentication::bearer(Secret::new("of-this-service"));
     let other = world.asking(world.policy(), world.endpoint(), other);
+    let other = other.recipient("of-this-service");
     assert_eq!(fleet.costs(&fleet.joins(other), &token).await, 1);
     let endpoint = gateless::introspection::Endpoint::discovery(gateless::OnOutage::FailClosed);
     let other = world.asking(world.policy(), endpoint, known());

@@ -12,7 +12,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause that the endpoint itself can ask for (`Retry-After`): whoever makes it ask for one with a flood of
 /// tokens shuts out everybody whose token is not known.
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a second attempt costs, in calls: at most one call in ten is repeated.
 const RETRY: u32 = 10;

@@ -50,7 +50,7 @@
 //! - [`OnOutage::FailClosed`](crate::OnOutage::FailClosed): then they get `503`. An outage of the authorization server that
 //!   is longer than the lifetime is one of the service.
 //! - [`OnOutage::StaleFor(d)`](crate::OnOutage::StaleFor): the last answer is used for `d` longer, only while the endpoint
-//!   cannot be asked or has an error of its own (`5xx`), and never past the token's `exp`. A token that is revoked meanwhile goes on for as long: that is
+//!   cannot be asked or answers with an error of its own (`5xx`, a page of HTML), and never past the token's `exp`. A token that is revoked meanwhile goes on for as long: that is
 //!   the price. Tokens that nobody asked about before get `503` in any case.
 //!
 //! A readiness probe should not ask for it: tokens that are known, and JWTs, are served, and an instance that is taken

@@ -13,14 +13,12 @@ use url::{Url, form_urlencoded};
 
 use super::address::Place;
 use super::authentication::{Proof, Prover, Unprovable};
+use crate::introspection::circuit::LONGEST_PAUSE;
 use crate::keys::{Demand, KeyStore, Keys, Standing};
 use crate::outbound::{self, HttpClient, HttpError};
 
 /// The largest answer that is read, in bytes (checklist TF-11).
 const MAX_BODY: usize = 64 * 1024;
-
-/// The longest pause that is passed on to callers.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 const FORM: &str = "application/x-www-form-urlencoded";
 const JSON: &str = "application/json";
@@ -102,12 +100,13 @@ impl CallError {
         }
     }
 
-    /// Whether this is an outage, in which the last answer may be used for longer: the endpoint could not be asked. One
-    /// that refuses to answer about just this token, as it does with odd ones, is not.
+    /// Whether this is an outage, in which the last answer may be used for longer. That the endpoint does not want to be
+    /// asked about just this token is none.
     pub(in crate::introspection) fn is_outage(&self) -> bool {
         match self {
-            Self::Http(HttpError::Status(status)) => status.is_server_error(),
-            _ => !self.is_answer(),
+            Self::Http(HttpError::Status(status)) => !status.is_client_error(),
+            Self::BadRequest => false,
+            _ => true,
         }
     }
 
@@ -127,7 +126,7 @@ impl CallError {
     /// When to try again.
     pub(in crate::introspection) fn retry_after(&self) -> Duration {
         match self {
-            Self::Throttled(pause) | Self::Keys(pause) => (*pause).min(LONGEST_PAUSE),
+            Self::Throttled(pause) | Self::Keys(pause) => *pause,
             _ => Duration::from_secs(1),
         }
     }

@@ -142,6 +142,7 @@ pub(crate) enum SecretError {
     NotSet(Box<str>),
     Unreadable(std::io::ErrorKind),
     Callback,
+    Slow,
 }
 
 impl fmt::Display for SecretError {
@@ -152,6 +153,7 @@ impl fmt::Display for SecretError {
             Self::NotText => f.write_str("is not UTF-8 text"),
             Self::NotSet(name) => write!(f, "variable {name} is not set"),
             Self::Unreadable(kind) => write!(f, "cannot be read: {kind}"),
+            Self::Slow => f.write_str("takes too long to read"),
             Self::Callback => f.write_str("cannot be had: its callback failed"),
         }
     }
@@ -217,12 +219,20 @@ impl HeldSecret {
         }
         let (held, source) = (Arc::clone(&self.held), self.source.clone());
         let read = move || Held::replace(&held, source.read());
-        if matches!(self.source.0, Source::File(_)) {
+        let read = if matches!(self.source.0, Source::File(_)) {
             // It goes on when nobody waits any more, and is there for the next call.
             let reading = tokio::task::spawn_blocking(read);
-            let _ = tokio::time::timeout(PATIENCE, reading).await;
+            let read = tokio::time::timeout(PATIENCE, reading).await;
+            read.map_or(Err(SecretError::Slow), |read| read.unwrap_or(Ok(())))
         } else {
-            read();
+            read()
+        };
+        if let Err(error) = read {
+            tracing::warn!(
+                name: "gateless.introspection.secret",
+                %error,
+                "the secret cannot be read again; the one read last goes on"
+            );
         }
     }
 
@@ -232,19 +242,18 @@ impl HeldSecret {
 }
 
 impl Held {
-    fn replace(held: &Mutex<Self>, read: Result<SecretText, SecretError>) {
+    fn replace(
+        held: &Mutex<Self>,
+        read: Result<SecretText, SecretError>,
+    ) -> Result<(), SecretError> {
         let mut held = lock(held);
         held.is_read = false;
-        match read {
-            // The same text stays the same value: whoever compares sees that nothing changed.
-            Ok(text) if **text != **held.text => held.text = text,
-            Ok(_) => {}
-            Err(error) => tracing::warn!(
-                name: "gateless.introspection.secret",
-                %error,
-                "the secret cannot be read again; the one read last goes on"
-            ),
+        let text = read?;
+        // The same text stays the same value: whoever compares sees that nothing changed.
+        if **text != **held.text {
+            held.text = text;
         }
+        Ok(())
     }
 }
 
