@@ -191,7 +191,8 @@ impl Principal {
         &self.0.scopes
     }
 
-    /// Whom the token is meant for; at least one of them is this service.
+    /// Whom the token is meant for; at least one of them is this service. Empty where an introspection policy accepts
+    /// answers without an audience, and this one had none.
     pub fn audience(&self) -> impl Iterator<Item = &str> {
         self.0.audience.iter().map(AsRef::as_ref)
     }

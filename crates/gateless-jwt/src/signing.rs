@@ -24,6 +24,9 @@ use crate::key::KeyError;
 /// The issuer gets the public key, and nothing that would let it, or whoever reads its database, sign as this client.
 /// Cloning is one reference count. The key is overwritten when the last clone is dropped, and prints as nothing.
 ///
+/// With the `RustCrypto` backend, how long signing with an RSA key takes depends on the key, and may tell it to somebody
+/// who can measure that over the network (RUSTSEC-2023-0071). Prefer ES256 or `EdDSA` there, or aws-lc-rs.
+///
 /// ```
 /// use gateless_jwt::{Algorithm, KeyError, SigningKey};
 /// # if cfg!(not(any(feature = "aws_lc_rs", feature = "rust_crypto"))) {
