@@ -1,4 +1,6 @@
-//! The JWT around a signed answer (RFC 9701 §5).
+//! The JWT around a signed answer (RFC 9701 §5). Nothing in it says which token was asked about.
+
+use std::time::Duration;
 
 use gateless_core::Timestamp;
 use serde::de::{Error, MapAccess};
@@ -10,6 +12,10 @@ use crate::json::{self, NumericDate, Object, Text};
 use crate::jwk::KeySet;
 use crate::jws::Jws;
 use crate::terms::Terms;
+
+/// How much older than the question an answer may seem to be, whatever the leeway: beyond what clocks need, that would
+/// only let in answers from before a token was revoked.
+const MAX_AGE: Duration = Duration::from_secs(30);
 
 /// The claims of a JWT whose signature verified as that of an answer.
 pub(super) struct Envelope {
@@ -65,7 +71,8 @@ impl Envelope {
 impl Members {
     fn is_fresh(&self, terms: &Terms, asked_at: Timestamp, now: Timestamp) -> bool {
         // Servers write whole seconds: an answer may seem to be older than the question by less than one.
-        let earliest = Timestamp::from_secs(asked_at.as_secs()).saturating_sub(terms.leeway);
+        let earliest =
+            Timestamp::from_secs(asked_at.as_secs()).saturating_sub(terms.leeway.min(MAX_AGE));
         let latest = now.saturating_add(terms.leeway);
         self.issued_at
             .is_some_and(|issued_at| earliest <= issued_at && issued_at <= latest)

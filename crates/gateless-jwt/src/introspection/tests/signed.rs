@@ -119,6 +119,34 @@ fn tf_08_an_answer_within_the_second_of_the_question_is_fresh() {
     assert_eq!(verify(NOW + 1), Some(AnswerFault::Replayed));
 }
 
+/// A long leeway is for what is ahead: an old answer may be one from before the token was revoked.
+#[rstest]
+#[case(0, 0)]
+#[case(10, 10)]
+#[case(30, 30)]
+#[case(300, 30)]
+fn tf_08_leeway_does_not_let_old_answers_in(#[case] leeway: u64, #[case] oldest: i64) {
+    let policy = policy().leeway(Duration::from_secs(leeway));
+    let verify = |iat: i64| {
+        let jwt = issuer().token_with(header(), &envelope_with(json!({ "iat": iat })));
+        verify_with(&jwt, &issuer().keys(), &policy).err()
+    };
+    assert_eq!(verify(NOW - oldest), None);
+    assert_eq!(verify(NOW - oldest - 1), Some(AnswerFault::Replayed));
+}
+
+/// The claims around an answer are the issuer's own and stay strict.
+#[rstest]
+#[case("iss")]
+#[case("aud")]
+#[case("iat")]
+#[case("exp")]
+#[case("nbf")]
+fn null_around_a_signed_answer_is_a_wrong_type(#[case] name: &str) {
+    let jwt = issuer().token_with(header(), &merged(envelope(), json!({ name: null })));
+    assert_eq!(verify(&jwt).unwrap_err(), AnswerFault::Unreadable);
+}
+
 #[rstest]
 #[case(json!({ "typ": "application/token-introspection+jwt" }), None)]
 #[case(json!({ "typ": "Token-Introspection+JWT" }), None)]
