@@ -35,6 +35,8 @@ pub(crate) struct Claims {
     pub(crate) marks_other_kind: bool,
     /// A claim that says outright that this is not an access token.
     pub(crate) says_other_use: bool,
+    /// Members that are null and read as if they were not there. A signed token has none: null is a wrong type there.
+    pub(crate) absent: Vec<Box<str>>,
 }
 
 impl Claims {
@@ -51,7 +53,7 @@ impl Claims {
         let value = match &*claim.name {
             "scope" => self.scope.take(),
             "scp" => self.scp.take(),
-            other => named(json, other)?,
+            other => self.named(json, other)?,
         };
         let scopes = match (value, claim.form) {
             (None, _) => Ok(ScopeSet::empty()),
@@ -72,14 +74,34 @@ impl Claims {
         takes_azp: bool,
     ) -> Result<Option<Box<str>>, TokenFault> {
         match claim {
-            Some(name) => match named(json, name)? {
-                None => Ok(None),
-                Some(Texts::One(id)) if is_identifier(&id) => Ok(Some(id)),
-                Some(_) => Err(TokenFault::ClaimsInvalid),
-            },
+            Some(name) => self.identifier(json, name),
             None if takes_azp => Ok(self.client_id.take().or(self.authorized_party.take())),
             None => Ok(self.client_id.take()),
         }
+    }
+
+    /// A text from the claim of this name that names somebody, as `sub` does.
+    pub(crate) fn identifier(
+        &self,
+        json: &str,
+        name: &str,
+    ) -> Result<Option<Box<str>>, TokenFault> {
+        match self.named(json, name)? {
+            None => Ok(None),
+            Some(Texts::One(id)) if is_identifier(&id) => Ok(Some(id)),
+            Some(_) => Err(TokenFault::ClaimsInvalid),
+        }
+    }
+
+    fn named(&self, json: &str, name: &str) -> Result<Option<Texts>, TokenFault> {
+        if self.is_absent(name) {
+            return Ok(None);
+        }
+        named(json, name)
+    }
+
+    pub(crate) fn is_absent(&self, name: &str) -> bool {
+        self.absent.iter().any(|absent| **absent == *name)
     }
 }
 

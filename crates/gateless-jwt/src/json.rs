@@ -57,6 +57,19 @@ pub(crate) fn ignore_below<'de, A: MapAccess<'de>>(
     })
 }
 
+/// Whether the value of the current member of the outermost object is null. Any other has to be strict JSON.
+pub(crate) fn is_null<'de, A: MapAccess<'de>>(map: &mut A) -> Result<bool, A::Error> {
+    struct Strict;
+
+    impl<'de> Deserialize<'de> for Strict {
+        fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+            Checked::MEMBER.deserialize(deserializer).map(|()| Self)
+        }
+    }
+
+    Ok(map.next_value::<Option<Strict>>()?.is_none())
+}
+
 struct ObjectSeed<'o, T>(&'o mut T);
 
 impl<'de, T: Object<'de>> DeserializeSeed<'de> for ObjectSeed<'_, T> {

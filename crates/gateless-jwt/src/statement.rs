@@ -13,6 +13,7 @@ pub(crate) struct Statement {
     pub(crate) principal: Principal,
     pub(crate) not_before: Option<Timestamp>,
     pub(crate) is_bound: bool,
+    pub(crate) is_end_assumed: bool,
 }
 
 /// What a policy has settled about the claims: the rest is taken over from them as it stands.
@@ -22,6 +23,8 @@ pub(crate) struct Settled {
     pub(crate) scopes: ScopeSet,
     pub(crate) audience: Box<[Box<str>]>,
     pub(crate) expires_at: Timestamp,
+    /// The issuer names no end: the policy set one, and how long the token lives is not known.
+    pub(crate) is_end_assumed: bool,
     pub(crate) key_id: Option<Box<str>>,
     pub(crate) json: Box<str>,
 }
@@ -53,6 +56,7 @@ impl Statement {
             principal,
             not_before: claims.not_before,
             is_bound: claims.is_bound,
+            is_end_assumed: settled.is_end_assumed,
         }
     }
 
@@ -94,7 +98,8 @@ impl Statement {
         if issued_at.is_some_and(|issued_at| issued_at > latest || issued_at > expires_at) {
             return Err(TokenFault::IssuedInFuture);
         }
-        if expires_at.since(issued_at.unwrap_or(now)) > terms.max_lifetime {
+        let lifetime = expires_at.since(issued_at.unwrap_or(now));
+        if !self.is_end_assumed && lifetime > terms.max_lifetime {
             return Err(TokenFault::LifetimeTooLong);
         }
         Ok(())

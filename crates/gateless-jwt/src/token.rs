@@ -114,6 +114,7 @@ impl<'t> Unverified<'t> {
             scopes,
             audience,
             expires_at,
+            is_end_assumed: false,
             key_id: jws.header.into_key_id(),
             json,
         };

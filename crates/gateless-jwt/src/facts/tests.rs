@@ -44,6 +44,7 @@ fn facts(expires_at: i64, issued_at: Option<i64>, not_before: Option<i64>) -> Fa
         principal,
         not_before: not_before.map(at),
         is_bound: false,
+        is_end_assumed: false,
     };
     Facts::new(statement, keys().keys()[0].stamp())
 }

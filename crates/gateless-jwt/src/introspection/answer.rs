@@ -3,13 +3,14 @@
 use std::fmt;
 
 use gateless_core::{Timestamp, TokenFault};
-use serde::de::{Error, MapAccess};
+use serde::de::MapAccess;
 
 use super::facts::IntrospectedFacts;
+use super::members::Members;
 use super::policy::IntrospectionPolicy;
 use super::signed;
-use crate::claims::{self, Claims};
-use crate::json::{self, Flag, Object, Text, Texts};
+use crate::claims;
+use crate::json::{self, Flag, Object, Texts};
 use crate::jwk::KeySet;
 use crate::statement::{Settled, Statement};
 
@@ -116,7 +117,7 @@ impl Answer {
         match status.active {
             None => Err(AnswerFault::ActiveInvalid),
             Some(false) => Ok(Self::Inactive),
-            Some(true) => ActiveToken::parse(body).map(Self::Active),
+            Some(true) => ActiveToken::parse(body, status.nulls).map(Self::Active),
         }
     }
 
@@ -124,7 +125,13 @@ impl Answer {
     ///
     /// `recipient` is what the server knows this service by: the client id that it asked with, as a rule. A signed
     /// answer is a JWT of `typ` `token-introspection+jwt`, made for this recipient, and not before the question was
-    /// asked; the policy's leeway is for the clocks. Encrypted answers are refused.
+    /// asked; the policy's leeway is for the clocks, of which it may seem to be older than the question by 30 s at most.
+    /// Encrypted answers are refused.
+    ///
+    /// A signed answer is not bound to the token that was asked about: RFC 9701 has no member for that. Whoever sits
+    /// between the server and this service can answer with another fresh answer for the same recipient, such as one
+    /// about a token of their own that is good. What binds an answer to its question is the TLS connection to the
+    /// server; the signature proves afterwards who said this, and to whom.
     ///
     /// # Errors
     ///
@@ -147,17 +154,24 @@ impl Answer {
     }
 }
 
-/// The one member that says what the rest means.
+/// The one member that says what the rest means, and those of the rest that are not there though they are named.
 #[derive(Default)]
 struct Status {
     active: Option<bool>,
+    nulls: Vec<Box<str>>,
 }
 
 impl<'de> Object<'de> for Status {
     fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
         match name {
             "active" => self.active = map.next_value::<Flag>()?.0,
-            _ => json::ignore(map)?,
+            // Whatever is in it: the token is bound, and not to be taken for one that is not.
+            "cnf" => json::ignore(map)?,
+            _ => {
+                if json::is_null(map)? {
+                    self.nulls.push(name.into());
+                }
+            }
         }
         Ok(())
     }
@@ -173,8 +187,8 @@ pub struct ActiveToken {
 }
 
 impl ActiveToken {
-    fn parse(json: &str) -> Result<Self, AnswerFault> {
-        let members = json::read(json, Members::default()).ok_or(AnswerFault::ClaimsInvalid)?;
+    fn parse(json: &str, nulls: Vec<Box<str>>) -> Result<Self, AnswerFault> {
+        let members = Members::parse(json, nulls).ok_or(AnswerFault::ClaimsInvalid)?;
         Ok(Self {
             json: json.into(),
             members: Box::new(members),
@@ -193,14 +207,17 @@ impl ActiveToken {
     /// Reads the claims as `policy` reads them. `asked_at` is when the server was asked, also where the answer comes
     /// from a cache.
     ///
-    /// The `username` of an answer is for people to read (RFC 7662 §2.2), so it stays among the claims: the identity is
-    /// `sub`, or for a client that acts for itself `client_id`.
+    /// The identity is `sub`, or for a client that acts for itself `client_id`. The `username` of an answer is for people
+    /// to read (RFC 7662 §2.2), so it stays among the claims; but somebody who is named there, and not by `sub`, is not
+    /// taken for the client: see [`IntrospectionPolicy::subject_claim`].
     ///
     /// # Errors
     ///
     /// The first [`TokenFault`] that was found: [`TokenFault::IssuerUnknown`] when another issuer is named,
     /// [`TokenFault::UseNotAllowed`] when this is not an access token, [`TokenFault::BindingUnsupported`] when it is no
-    /// bearer token, [`TokenFault::ClaimMissing`] and [`TokenFault::ClaimsInvalid`] for its claims.
+    /// bearer token, [`TokenFault::ClaimMissing`] and [`TokenFault::ClaimsInvalid`] for its claims. The first of these
+    /// two also when something may be missing only from an answer that is
+    /// [typed](IntrospectionPolicy#access-tokens-and-others), and this one is not.
     pub fn into_facts(
         self,
         policy: &IntrospectionPolicy,
@@ -209,7 +226,8 @@ impl ActiveToken {
         let Self { json, members } = self;
         let Members {
             mut claims,
-            token_type,
+            use_said,
+            username,
         } = *members;
         let terms = &policy.terms;
         if claims
@@ -219,28 +237,36 @@ impl ActiveToken {
         {
             return Err(TokenFault::IssuerUnknown);
         }
-        if token_type == Some(TokenType::Other) || claims.says_other_use || claims.marks_other_kind
-        {
+        if use_said.other || (claims.marks_other_kind && !use_said.access) {
             return Err(TokenFault::UseNotAllowed);
         }
-        if token_type == Some(TokenType::Dpop) {
+        if use_said.dpop {
             return Err(TokenFault::BindingUnsupported);
         }
         let scopes = claims.take_scopes(&json, &terms.scope_claim)?;
         let client_id = claims.take_client_id(&json, terms.client_claim.as_deref(), true)?;
-        if claims.subject.is_none() && client_id.is_none() {
+        if let Some(name) = &policy.subject_claim {
+            claims.subject = claims.identifier(&json, name)?;
+        }
+        if claims.subject.is_none() && !is_the_clients_own(client_id.as_deref(), username.as_ref())
+        {
             return Err(TokenFault::ClaimMissing);
         }
+        // Refresh tokens are called active too. What they have in common is that nothing calls them access tokens.
+        let may_miss = use_said.access || policy.accepts_untyped;
         let assumed = || Some(asked_at.saturating_add(policy.assumed_lifetime?));
-        let expires_at = claims.expires_at.or_else(assumed);
+        let is_end_assumed = claims.expires_at.is_none();
+        let expires_at = claims.expires_at.or_else(|| assumed().filter(|_| may_miss));
         let expires_at = expires_at.ok_or(TokenFault::ClaimMissing)?;
         let audience = match claims.audience.take() {
-            Some(audience) if claims::names_only_its_client(&audience, client_id.as_deref()) => {
+            Some(audience)
+                if !use_said.access
+                    && claims::names_only_its_client(&audience, client_id.as_deref()) =>
+            {
                 return Err(TokenFault::UseNotAllowed);
             }
             Some(audience) => audience,
-            // Refresh tokens are called active too, and have no `token_type`.
-            None if terms.accepts_missing_audience && token_type.is_some() => Box::default(),
+            None if terms.accepts_missing_audience && may_miss => Box::default(),
             None => return Err(TokenFault::ClaimMissing),
         };
         let settled = Settled {
@@ -249,6 +275,7 @@ impl ActiveToken {
             scopes,
             audience,
             expires_at,
+            is_end_assumed,
             key_id: None,
             json,
         };
@@ -256,59 +283,17 @@ impl ActiveToken {
     }
 }
 
+/// Whether a token without a subject is that of a client which acts for itself: nobody else is named (checklist TD-22).
+fn is_the_clients_own(client_id: Option<&str>, username: Option<&Texts>) -> bool {
+    client_id.is_some_and(|client_id| match username {
+        None => true,
+        Some(Texts::One(name)) => **name == *client_id,
+        Some(_) => false,
+    })
+}
+
 impl fmt::Debug for ActiveToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ActiveToken").finish_non_exhaustive()
-    }
-}
-
-/// The claims of an active token, read as those of a signed one, and what only answers have.
-#[derive(Default)]
-struct Members {
-    claims: Claims,
-    token_type: Option<TokenType>,
-}
-
-/// How the token is to be presented (RFC 6749 §7.1), which also tells that it is an access token.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum TokenType {
-    Bearer,
-    /// RFC 9449 §6.2: with a proof of possession, which nothing here checks.
-    Dpop,
-    /// No access token, or one for a scheme that is not known here.
-    Other,
-}
-
-impl TokenType {
-    fn from_name(name: &str) -> Self {
-        if name.eq_ignore_ascii_case("bearer") {
-            Self::Bearer
-        } else if name.eq_ignore_ascii_case("dpop") {
-            Self::Dpop
-        } else {
-            Self::Other
-        }
-    }
-}
-
-impl<'de> Object<'de> for Members {
-    fn member<A: MapAccess<'de>>(&mut self, name: &str, map: &mut A) -> Result<(), A::Error> {
-        match name {
-            "token_type" => {
-                let Text(name) = map.next_value()?;
-                self.token_type = Some(TokenType::from_name(&name));
-            }
-            // Servers write an empty list for a token that was asked for without a resource: nobody is named.
-            "aud" => match map.next_value()? {
-                Texts::Many(many) if many.is_empty() => {}
-                named => {
-                    let audience = claims::audience_of(named);
-                    let audience = audience.ok_or_else(|| A::Error::custom("aud is not text"))?;
-                    self.claims.audience = Some(audience);
-                }
-            },
-            _ => self.claims.member(name, map)?,
-        }
-        Ok(())
     }
 }

@@ -14,6 +14,39 @@ use crate::terms::{ScopeClaim, Terms};
 /// That the server calls a token active only says that the token is good somewhere. Whether it is good here is asked
 /// of its claims, as with a token that is signed (RFC 7662 §4).
 ///
+/// # Access tokens and others
+///
+/// Servers call refresh tokens active too, and some answer for ID tokens. An answer is *typed* when it says of itself
+/// that it is about an access token:
+///
+/// | member | says so with, in any case | is seen at |
+/// |---|---|---|
+/// | `token_type` | `Bearer` (RFC 7662 §2.2) | most servers |
+/// | `typ` | `Bearer`, `at+jwt`, `access`, `access_token` | Keycloak |
+/// | `token_use` | `access`, `access_token`, `Bearer`, `at+jwt` | Amazon Cognito, Ory Hydra |
+/// | `token_usage` | the same | OpenIddict |
+/// | `purpose` | the same | Curity |
+/// | `tokenName` | the same | ForgeRock |
+///
+/// Any other text in one of them names another use, and the token is refused ([`TokenFault::UseNotAllowed`]); a `typ` of
+/// `JWT` says nothing, and a `token_type` of `DPoP` asks for a proof that nothing here checks.
+///
+/// An answer that is not typed has to name both `aud` and `exp`. Where [`danger_accept_missing_audience`] lets it go
+/// without `aud`, or [`assume_lifetime`] without `exp`, it must be typed, or [`danger_accept_untyped`] be set. It is also
+/// refused when its `aud` names nobody but its client, or when it has a member that ID tokens, security events or proofs
+/// have (`nonce`, `at_hash`, `c_hash`, `s_hash`, `events`, `htm`, `htu`). A typed answer may have these: an opaque token
+/// of Spring Authorization Server is for its client, and an access token of Keycloak before version 24 has a `nonce`.
+///
+/// # Members that are `null`
+///
+/// They are read as if they were not there, as Doorkeeper writes `"client_id": null` for a token without a client. Two
+/// are not: with `"active": null` nothing is said, and a token with `"cnf": null` counts as bound to a key.
+///
+/// [`TokenFault::UseNotAllowed`]: gateless_core::TokenFault::UseNotAllowed
+/// [`assume_lifetime`]: Self::assume_lifetime
+/// [`danger_accept_missing_audience`]: Self::danger_accept_missing_audience
+/// [`danger_accept_untyped`]: Self::danger_accept_untyped
+///
 /// ```
 /// use std::time::Duration;
 ///
@@ -30,6 +63,8 @@ use crate::terms::{ScopeClaim, Terms};
 pub struct IntrospectionPolicy {
     pub(crate) terms: Terms,
     pub(crate) assumed_lifetime: Option<Duration>,
+    pub(crate) subject_claim: Option<Box<str>>,
+    pub(crate) accepts_untyped: bool,
 }
 
 impl IntrospectionPolicy {
@@ -40,6 +75,8 @@ impl IntrospectionPolicy {
         Self {
             terms: Terms::new(issuer.into(), audience.into()),
             assumed_lifetime: None,
+            subject_claim: None,
+            accepts_untyped: false,
         }
     }
 
@@ -81,6 +118,9 @@ impl IntrospectionPolicy {
     }
 
     /// How far the clocks of issuer and service may be apart. 30 s by default, at most 300 s.
+    ///
+    /// A signed answer may seem to be older than the question by no more than 30 s of that: what is longer would let old
+    /// answers in again.
     pub const fn leeway(mut self, leeway: Duration) -> Self {
         self.terms.leeway = leeway;
         self
@@ -88,7 +128,9 @@ impl IntrospectionPolicy {
 
     /// The longest life (`exp − iat`) that is accepted. 24 hours by default.
     ///
-    /// Where the answer names no `iat`, what is left of the life may not be longer than that.
+    /// Where the answer names no `iat`, what is left of the life may not be longer than that. Where it names no `exp`,
+    /// nothing is known of its life: then [`assume_lifetime`](Self::assume_lifetime) is all that counts, however long
+    /// ago the token was issued.
     pub const fn max_lifetime(mut self, max_lifetime: Duration) -> Self {
         self.terms.max_lifetime = max_lifetime;
         self
@@ -121,11 +163,29 @@ impl IntrospectionPolicy {
         self
     }
 
+    /// Where the subject stands, in place of `sub`: a member whose value is text, and as good an identifier as `sub` has
+    /// to be.
+    ///
+    /// Without `sub` a token is taken for that of a client that acts for itself, so the answer may not have a `username`
+    /// then but that of the client: somebody's token would look like the client's own. Some servers name the user there
+    /// only: with django-oauth-toolkit, and WSO2 as it can be configured, set this to `username`. A token is the client's
+    /// own then when the member is not there, or is the client id.
+    ///
+    /// Choose a member that the server never gives to another user again, and that users cannot change: RFC 7662 §2.2
+    /// asks for neither of a `username`.
+    pub fn subject_claim(mut self, name: impl Into<Box<str>>) -> Self {
+        self.subject_claim = Some(name.into());
+        self
+    }
+
     /// For servers that name no `exp`: a token without one is taken to end this long after it was asked about.
     ///
     /// `exp` is optional in an answer (RFC 7662 §2.2). Without this setting a token that does not say when it ends is
     /// refused. A server that knows the end but does not tell it says `active: false` after it, so choose no more than
     /// the time for which you would go without asking again.
+    ///
+    /// An answer without `exp` has to be [typed](Self#access-tokens-and-others): the refresh tokens of Doorkeeper have
+    /// neither `exp` nor `token_type`, and an `aud` where they are bound to a resource.
     pub const fn assume_lifetime(mut self, lifetime: Duration) -> Self {
         self.assumed_lifetime = Some(lifetime);
         self
@@ -134,10 +194,24 @@ impl IntrospectionPolicy {
     /// Accepts tokens of which the server does not say whom they are meant for.
     ///
     /// Any token of that server then opens this service, also one that was meant for another (RFC 9700 §2.3). An `aud`
-    /// that is there still has to match. An answer without `aud` must say `token_type: Bearer` (RFC 7662 §2.2): servers
-    /// call refresh tokens active too, and only the `token_type`, which those lack, tells them apart.
+    /// that is there still has to match.
+    ///
+    /// An answer without `aud` has to be [typed](Self#access-tokens-and-others): npm's oidc-provider answers for refresh
+    /// tokens too, without `aud` and `token_type`.
     pub const fn danger_accept_missing_audience(mut self) -> Self {
         self.terms.accepts_missing_audience = true;
+        self
+    }
+
+    /// Accepts answers without `aud` or `exp` that do not say that the token is an access token, where another setting
+    /// lets these be missing.
+    ///
+    /// A refresh token then opens this service if the server calls it active: the answers of Doorkeeper for a refresh
+    /// token that is bound to a resource have `aud`, and neither `token_type` nor `exp`; those of npm's oidc-provider
+    /// have neither `aud` nor `token_type`. This is for servers that introspect access tokens only and never say a type,
+    /// as django-oauth-toolkit. An answer that names another use is refused all the same.
+    pub const fn danger_accept_untyped(mut self) -> Self {
+        self.accepts_untyped = true;
         self
     }
 
@@ -154,6 +228,9 @@ impl IntrospectionPolicy {
     /// [`ConfigError`] with every setting that cannot be used.
     pub fn check(&self) -> Result<(), ConfigError> {
         let mut faults = self.terms.check(false);
+        if self.subject_claim.as_deref().is_some_and(str::is_empty) {
+            faults.add("subject_claim", "has no name");
+        }
         if self.assumed_lifetime.is_some_and(|life| life.is_zero()) {
             faults.add(
                 "assume_lifetime",

@@ -3,11 +3,15 @@
 use super::*;
 use crate::jwk::tests::any_json;
 
-fn policies() -> [IntrospectionPolicy; 2] {
+fn policies() -> [IntrospectionPolicy; 3] {
     let lenient = policy()
         .danger_accept_missing_audience()
         .assume_lifetime(Duration::from_secs(60));
-    [policy(), lenient]
+    let most_lenient = lenient
+        .clone()
+        .danger_accept_untyped()
+        .subject_claim("username");
+    [policy(), lenient, most_lenient]
 }
 
 /// Everything that can be seen of a principal.
@@ -70,7 +74,8 @@ proptest! {
         changes in prop::collection::hash_map(
             prop::sample::select(vec![
                 "iss", "sub", "client_id", "azp", "jti", "sid", "aud", "scope", "scp", "exp", "nbf", "iat",
-                "auth_time", "acr", "act", "cnf", "typ", "token_use", "token_type", "nonce", "x",
+                "auth_time", "acr", "act", "cnf", "typ", "token_use", "token_usage", "purpose", "tokenName",
+                "token_type", "username", "nonce", "x",
             ]),
             any_json(),
             0..3,

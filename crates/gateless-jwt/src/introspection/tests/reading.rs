@@ -106,12 +106,23 @@ fn tf_11_depth_is_bounded(#[case] arrays: usize, #[case] fits: bool) {
 #[case(json!({ "token_type": 1 }))]
 #[case(json!({ "token_type": ["Bearer"] }))]
 #[case(json!({ "token_use": true }))]
+#[case(json!({ "token_usage": 1 }))]
+#[case(json!({ "purpose": ["access_token"] }))]
+#[case(json!({ "tokenName": {} }))]
 #[case(json!({ "client_id": 7 }))]
 fn a_claim_of_the_wrong_type_spoils_the_answer_only_of_an_active_token(#[case] changes: Value) {
     let body = merged(answer(), changes);
     assert_eq!(read(body.to_string()), Err(AnswerFault::ClaimsInvalid));
     let body = merged(body, json!({ "active": false }));
     assert_eq!(read(body.to_string()), Ok(false));
+}
+
+#[rstest]
+#[case(r#"{"active":true,"sub":null,"sub":"a"}"#)]
+#[case(r#"{"active":true,"sub":"a","sub":null}"#)]
+#[case(r#"{"active":true,"cnf":null,"cnf":null}"#)]
+fn null_hides_no_name_that_is_there_twice(#[case] body: &str) {
+    assert_eq!(read(body), Err(AnswerFault::Unreadable));
 }
 
 #[test]

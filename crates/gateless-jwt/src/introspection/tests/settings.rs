@@ -19,6 +19,7 @@ fn every_unusable_setting_is_named_at_once() {
         .allowed_clients::<&str>([])
         .scope_claim(ScopeClaim::text(""))
         .client_claim("")
+        .subject_claim("")
         .assume_lifetime(Duration::ZERO);
     let named = [
         "issuer",
@@ -29,6 +30,7 @@ fn every_unusable_setting_is_named_at_once() {
         "allowed_clients",
         "scope_claim",
         "client_claim",
+        "subject_claim",
         "assume_lifetime",
     ];
     assert_eq!(faults(&policy), named);
@@ -41,6 +43,8 @@ fn every_unusable_setting_is_named_at_once() {
 #[case(policy().assume_lifetime(Duration::from_secs(24 * 3600 + 1)), false)]
 #[case(policy().assume_lifetime(Duration::ZERO), false)]
 #[case(policy().danger_accept_missing_audience(), true)]
+#[case(policy().danger_accept_untyped(), true)]
+#[case(policy().subject_claim("username"), true)]
 #[case(IntrospectionPolicy::new("http://127.0.0.1:8080", "a"), false)]
 #[case(IntrospectionPolicy::new("http://127.0.0.1:8080", "a").danger_allow_http_loopback(), true)]
 #[case(IntrospectionPolicy::new("http://idp.example.com", "a").danger_allow_http_loopback(), false)]
