@@ -167,7 +167,7 @@ async fn the_endpoint_is_where_the_metadata_say_and_stays_known_without_them() {
     accepts(&layer, &world.issuer.opaque_token().mint()).await;
     assert_eq!(world.issuer.requests().discovery, 1);
     world.issuer.set_discovery_fault(Fault::Status(500));
-    world.advance(std::time::Duration::from_secs(600));
+    world.advance(Duration::from_secs(600));
     accepts(&layer, &world.issuer.opaque_token().mint()).await;
     assert!(world.issuer.requests().discovery > 1);
 }

@@ -78,7 +78,10 @@ async fn tf_01_a_server_that_calls_everything_active_shows_before_the_first_call
 async fn tf_01_a_server_that_says_nothing_about_active_is_not_ready() {
     let stub = Stub::serve(|_| json_of(200, &json!({"active": "false"}))).await;
     let error = stub.layer().handle().ready().await.unwrap_err();
-    assert!(error.to_string().contains("does not say whether"), "{error}");
+    assert!(
+        error.to_string().contains("does not say whether"),
+        "{error}"
+    );
 }
 
 /// Serving does not depend on it.

@@ -66,7 +66,7 @@ mod shared;
 
 use std::fmt;
 
-pub use gateless_jwt::IntrospectionPolicy;
+pub use gateless_jwt::{Algorithm, IntrospectionPolicy, ScopeClaim};
 use tower_layer::Layer;
 
 pub use self::builder::IntrospectionBuilder;
@@ -74,7 +74,10 @@ pub use self::cache::AnswerCache;
 pub use self::endpoint::{ClientAuthentication, Endpoint, Secret};
 pub use self::handle::{EndpointStatus, EndpointUnavailable, IntrospectionHandle};
 pub use self::shared::SharedAnswers;
+pub use crate::credentials::{Credentials, CsrfDefence, SecureTransport, TlsEvidence};
+pub use crate::epoch::PolicyEpoch;
 use crate::gate::Gated;
+pub use crate::keys::Keys;
 
 /// A layer that lets only requests through whose token the authorization server calls active.
 ///

@@ -38,14 +38,16 @@
 //! | `aud` | names the audience: without it any token of any service would do | `danger_accept_missing_audience` |
 //! | `exp` | has not passed | `assume_lifetime` for servers that name none, `leeway` |
 //! | `nbf`, `iat` | not in the future | `leeway` |
-//! | `token_type` | `Bearer` where it is there; it has to be there where `aud` is not | – |
-//! | `token_use`, `typ`, `nonce`, … | nothing that says ID token, refresh token or proof | – |
+//! | `token_type` | `Bearer` where it is there; it has to be there where `aud` or `exp` is not | `danger_accept_untyped` |
+//! | `typ`, `token_use`, `token_usage`, … | nothing that says ID token, refresh token or proof; they count as a type too | – |
 //! | `cnf` | not there: a bound token is not a bearer token | – |
-//! | `sub`, `client_id` | at least one of them; without `sub` a client acts for itself | `client_claim` |
+//! | `sub`, `client_id` | at least one of them; without `sub` and `username` a client acts for itself | `subject_claim`, `client_claim` |
 //! | `scope` | texts separated by spaces | `scope_claim` |
 //!
-//! A refresh token is active too, as far as real servers are concerned; they answer for it without `aud` and without
-//! `token_type`. That is why one of them has to be there, whatever is set.
+//! A refresh token is active too, as far as real servers are concerned: one of them answers for it without `aud` and without
+//! `token_type`, another with `aud` and without `token_type` and `exp`. That is why something has to be there that tells
+//! access tokens apart. What other servers leave out, and which setting they need, is said at
+//! [`IntrospectionPolicy`](crate::introspection::IntrospectionPolicy).
 //!
 //! ## How long an answer is used
 //!

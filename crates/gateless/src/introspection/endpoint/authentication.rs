@@ -23,8 +23,7 @@ const ASSERTION_LIFETIME: Duration = Duration::from_secs(60);
 /// service is at that server is part of what an answer is kept under: another client may get another answer.
 ///
 /// ```
-/// use gateless::bearer::Algorithm;
-/// use gateless::introspection::{ClientAuthentication, Secret};
+/// use gateless::introspection::{Algorithm, ClientAuthentication, Secret};
 ///
 /// let basic = ClientAuthentication::basic("orders", Secret::file("/run/secrets/introspection"));
 /// let signed = ClientAuthentication::private_key_jwt(
