@@ -215,9 +215,10 @@ impl ActiveToken {
     ///
     /// The first [`TokenFault`] that was found: [`TokenFault::IssuerUnknown`] when another issuer is named,
     /// [`TokenFault::UseNotAllowed`] when this is not an access token, [`TokenFault::BindingUnsupported`] when it is no
-    /// bearer token, [`TokenFault::ClaimMissing`] and [`TokenFault::ClaimsInvalid`] for its claims. The first of these
-    /// two also when something may be missing only from an answer that is
-    /// [typed](IntrospectionPolicy#access-tokens-and-others), and this one is not.
+    /// bearer token, [`TokenFault::ClaimMissing`] and [`TokenFault::ClaimsInvalid`] for its claims.
+    /// [`TokenFault::ClaimMissing`] also when the answer leaves out what only a
+    /// [typed](IntrospectionPolicy#access-tokens-and-others) one may, or names a user in another place than the policy
+    /// says.
     pub fn into_facts(
         self,
         policy: &IntrospectionPolicy,
@@ -245,13 +246,20 @@ impl ActiveToken {
         }
         let scopes = claims.take_scopes(&json, &terms.scope_claim)?;
         let client_id = claims.take_client_id(&json, terms.client_claim.as_deref(), true)?;
-        if let Some(name) = &policy.subject_claim {
-            claims.subject = claims.identifier(&json, name)?;
+        let subject = match &policy.subject_claim {
+            Some(name) => claims.identifier(&json, name)?,
+            None => claims.subject.take(),
+        };
+        if subject.is_none() {
+            let own = client_id.as_deref().ok_or(TokenFault::ClaimMissing)?;
+            // Somebody who is named elsewhere is not to look like a client that acts for itself (checklist TD-22).
+            let is_sub_another = claims.subject.as_deref().is_some_and(|sub| sub != own);
+            let is_user_another = username.is_some_and(|named| named != Texts::One(own.into()));
+            if is_sub_another || is_user_another {
+                return Err(TokenFault::ClaimMissing);
+            }
         }
-        if claims.subject.is_none() && !is_the_clients_own(client_id.as_deref(), username.as_ref())
-        {
-            return Err(TokenFault::ClaimMissing);
-        }
+        claims.subject = subject;
         // Refresh tokens are called active too. What they have in common is that nothing calls them access tokens.
         let may_miss = use_said.access || policy.accepts_untyped;
         let assumed = || Some(asked_at.saturating_add(policy.assumed_lifetime?));
@@ -281,15 +289,6 @@ impl ActiveToken {
         };
         Ok(IntrospectedFacts::new(Statement::new(claims, settled)))
     }
-}
-
-/// Whether a token without a subject is that of a client which acts for itself: nobody else is named (checklist TD-22).
-fn is_the_clients_own(client_id: Option<&str>, username: Option<&Texts>) -> bool {
-    client_id.is_some_and(|client_id| match username {
-        None => true,
-        Some(Texts::One(name)) => **name == *client_id,
-        Some(_) => false,
-    })
 }
 
 impl fmt::Debug for ActiveToken {

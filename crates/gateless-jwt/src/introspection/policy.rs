@@ -23,7 +23,7 @@ use crate::terms::{ScopeClaim, Terms};
 /// |---|---|---|
 /// | `token_type` | `Bearer` (RFC 7662 §2.2) | most servers |
 /// | `typ` | `Bearer`, `at+jwt`, `access`, `access_token` | Keycloak |
-/// | `token_use` | `access`, `access_token`, `Bearer`, `at+jwt` | Amazon Cognito, Ory Hydra |
+/// | `token_use` | the same | Ory Hydra |
 /// | `token_usage` | the same | OpenIddict |
 /// | `purpose` | the same | Curity |
 /// | `tokenName` | the same | ForgeRock |
@@ -32,10 +32,12 @@ use crate::terms::{ScopeClaim, Terms};
 /// `JWT` says nothing, and a `token_type` of `DPoP` asks for a proof that nothing here checks.
 ///
 /// An answer that is not typed has to name both `aud` and `exp`. Where [`danger_accept_missing_audience`] lets it go
-/// without `aud`, or [`assume_lifetime`] without `exp`, it must be typed, or [`danger_accept_untyped`] be set. It is also
-/// refused when its `aud` names nobody but its client, or when it has a member that ID tokens, security events or proofs
-/// have (`nonce`, `at_hash`, `c_hash`, `s_hash`, `events`, `htm`, `htu`). A typed answer may have these: an opaque token
-/// of Spring Authorization Server is for its client, and an access token of Keycloak before version 24 has a `nonce`.
+/// without `aud`, or [`assume_lifetime`] without `exp`, it must be typed, or [`danger_accept_untyped`] be set.
+///
+/// An answer that is not typed is also refused when its `aud` names nobody but its client, or when it has a member of ID
+/// tokens, security events or proofs (`nonce`, `at_hash`, `c_hash`, `s_hash`, `events`, `htm`, `htu`), whatever is set. A
+/// typed one may have these: an opaque token of Spring Authorization Server is for its client, and an access token of
+/// Keycloak before version 24 has a `nonce`.
 ///
 /// # Members that are `null`
 ///
@@ -164,15 +166,16 @@ impl IntrospectionPolicy {
     }
 
     /// Where the subject stands, in place of `sub`: a member whose value is text, and as good an identifier as `sub` has
-    /// to be.
+    /// to be. `sub` is not taken then, also where the member is not there.
     ///
-    /// Without `sub` a token is taken for that of a client that acts for itself, so the answer may not have a `username`
-    /// then but that of the client: somebody's token would look like the client's own. Some servers name the user there
-    /// only: with django-oauth-toolkit, and WSO2 as it can be configured, set this to `username`. A token is the client's
-    /// own then when the member is not there, or is the client id.
+    /// A token without a subject is taken for that of a client that acts for itself, unless a `username` or `sub` beside
+    /// it names anybody but that client: such an answer is refused, as somebody's token would look like the client's own.
+    /// Some servers name the user as `username` only, as django-oauth-toolkit and WSO2 Identity Server: set this to
+    /// `username` for those.
     ///
     /// Choose a member that the server never gives to another user again, and that users cannot change: RFC 7662 §2.2
-    /// asks for neither of a `username`.
+    /// asks for neither of a `username`. See also whom the server names for a client that acts for itself: WSO2 has named
+    /// the owner of the client there, who is taken for the caller then.
     pub fn subject_claim(mut self, name: impl Into<Box<str>>) -> Self {
         self.subject_claim = Some(name.into());
         self

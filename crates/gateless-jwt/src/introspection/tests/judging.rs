@@ -358,7 +358,8 @@ fn a_member_that_is_null_is_not_there(
 #[case(json!({ "cid": null }), policy().client_claim("cid"), None)]
 #[case(json!({ "cid": null }), policy().client_claim("cid").allowed_clients(["web"]), Some(TokenFault::ClientNotAllowed))]
 #[case(json!({ "roles": null }), policy().scope_claim(ScopeClaim::list("roles")), None)]
-#[case(json!({ "uid": null }), policy().subject_claim("uid"), None)]
+#[case(json!({ "uid": null, "sub": null }), policy().subject_claim("uid"), None)]
+#[case(json!({ "uid": null }), policy().subject_claim("uid"), Some(TokenFault::ClaimMissing))]
 fn what_is_null_is_missed(
     #[case] changes: Value,
     #[case] policy: IntrospectionPolicy,
@@ -392,8 +393,10 @@ fn somebody_is_named(#[case] changes: Value, #[case] expected: Result<PrincipalK
 #[case(json!({ "username": "alice", "sub": null }), Ok((Some("alice"), PrincipalKind::User)))]
 #[case(json!({ "username": "alice", "client_id": null }), Ok((Some("alice"), PrincipalKind::User)))]
 #[case(json!({ "username": "web" }), Ok((Some("web"), PrincipalKind::Client)))]
-#[case(json!({}), Ok((None, PrincipalKind::Client)))]
-#[case(json!({ "client_id": null }), Err(TokenFault::ClaimMissing))]
+#[case(json!({ "sub": null }), Ok((None, PrincipalKind::Client)))]
+#[case(json!({ "sub": "web" }), Ok((None, PrincipalKind::Client)))]
+#[case::td_22(json!({}), Err(TokenFault::ClaimMissing))]
+#[case(json!({ "sub": null, "client_id": null }), Err(TokenFault::ClaimMissing))]
 #[case::td_23(json!({ "username": "" }), Err(TokenFault::ClaimsInvalid))]
 #[case::td_23(json!({ "username": " " }), Err(TokenFault::ClaimsInvalid))]
 #[case::td_23(json!({ "username": "a\u{0}b" }), Err(TokenFault::ClaimsInvalid))]
@@ -415,7 +418,7 @@ fn the_subject_stands_where_the_policy_says(
 #[test]
 fn td_22_a_username_beside_a_missing_subject_is_no_client() {
     let policy = policy().subject_claim("uid");
-    let named = json!({ "username": "alice" });
+    let named = json!({ "sub": null, "username": "alice" });
     assert_eq!(fault(named, &policy), Some(TokenFault::ClaimMissing));
     assert_eq!(
         fault(json!({ "uid": "7", "username": "alice" }), &policy),
