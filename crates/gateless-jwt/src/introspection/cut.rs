@@ -42,6 +42,7 @@ pub(super) fn member<'j>(object: &'j str, name: &str) -> Option<&'j str> {
 }
 
 #[cfg(test)]
+#[cfg(any(feature = "aws_lc_rs", feature = "rust_crypto"))]
 mod tests {
     use proptest::prelude::*;
     use rstest::rstest;

@@ -36,7 +36,12 @@ impl Members {
 impl UseSaid {
     /// `token_type`: how the token is to be presented (RFC 6749 §7.1), which only access tokens are.
     fn by_scheme(&mut self, scheme: &str) {
-        if scheme.eq_ignore_ascii_case("bearer") {
+        // The latter is no scheme, and what some servers say all the same.
+        let bearer = ["bearer", "access_token"];
+        if bearer
+            .iter()
+            .any(|bearer| scheme.eq_ignore_ascii_case(bearer))
+        {
             self.access = true;
         } else if scheme.eq_ignore_ascii_case("dpop") {
             self.dpop = true;
@@ -75,9 +80,17 @@ impl<'de> Object<'de> for Members {
                     self.use_said.by_name(&kind);
                 }
             }
-            "token_use" | "token_usage" | "purpose" | "tokenName" => {
+            "token_use" | "token_usage" => {
                 let Text(token_use) = map.next_value()?;
                 self.use_said.by_name(&token_use);
+            }
+            // Names that somebody may use for something else: they count when they name a kind of token.
+            "purpose" | "tokenName" => {
+                if let Texts::One(kind) = map.next_value()?
+                    && kind.to_ascii_lowercase().ends_with("_token")
+                {
+                    self.use_said.by_name(&kind);
+                }
             }
             "username" => self.username = Some(map.next_value()?),
             // Servers write an empty list for a token that was asked for without a resource: nobody is named.

@@ -21,14 +21,14 @@ use crate::terms::{ScopeClaim, Terms};
 ///
 /// | member | says so with, in any case | is seen at |
 /// |---|---|---|
-/// | `token_type` | `Bearer` (RFC 7662 §2.2) | most servers |
+/// | `token_type` | `Bearer` (RFC 7662 §2.2), `access_token` | most servers |
 /// | `typ` | `Bearer`, `at+jwt`, `access`, `access_token` | Keycloak |
 /// | `token_use` | the same | Ory Hydra |
 /// | `token_usage` | the same | OpenIddict |
-/// | `purpose` | the same | Curity |
-/// | `tokenName` | the same | ForgeRock |
+/// | `purpose` | `access_token` | Curity |
+/// | `tokenName` | `access_token` | ForgeRock |
 ///
-/// Any other text in one of them names another use, and the token is refused ([`TokenFault::UseNotAllowed`]); a `typ` of
+/// Any other text in one of them (in the last two: any other kind of `…_token`) names another use, and the token is refused ([`TokenFault::UseNotAllowed`]); a `typ` of
 /// `JWT` says nothing, and a `token_type` of `DPoP` asks for a proof that nothing here checks.
 ///
 /// An answer that is not typed has to name both `aud` and `exp`. Where [`danger_accept_missing_audience`] lets it go
