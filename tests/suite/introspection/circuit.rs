@@ -198,3 +198,25 @@ async fn tf_10_a_server_that_asks_for_a_pause_gets_it(
     accepts(&layer, "later-opaque-token").await;
     assert!(!layer.handle().status().is_paused());
 }
+
+/// Whoever sends odd tokens must not keep it alone either: any answer shows that it is there.
+#[tokio::test]
+async fn tf_10_a_server_that_answers_something_is_back() {
+    let world = World::new().await;
+    let layer = world.layer();
+    let token = || world.issuer.opaque_token().mint();
+    let down = Refusal::unanswered(1);
+    world.issuer.set_introspection_fault(Fault::Status(502));
+    for _ in 0..FAILURES {
+        let answer = ask(&layer, Protocol::Http, &token()).await;
+        answer.refused(Protocol::Http, &down);
+    }
+    assert!(layer.handle().status().is_paused());
+    world.issuer.set_introspection_fault(Fault::Status(500));
+    world.advance(PAUSE);
+    let answer = ask(&layer, Protocol::Http, &token()).await;
+    answer.refused(Protocol::Http, &down);
+    assert!(!layer.handle().status().is_paused());
+    world.issuer.clear_fault();
+    accepts(&layer, &token()).await;
+}

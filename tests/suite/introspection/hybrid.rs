@@ -318,3 +318,38 @@ async fn layers_that_look_for_tokens_in_different_places_are_not_put_together() 
         answer.keeps(&token);
     }
 }
+
+/// The two looked in the same places when they were put together; where one looks later is where both do.
+#[tokio::test]
+async fn tj_13_a_field_that_is_read_after_a_reload_is_taken_off_as_well() {
+    let both = Both::new().await;
+    let name = HeaderName::from_static("x-api-token");
+    let credentials = Credentials::new().header(name).strip();
+    let reloaded = both.bearer.handle().reload(local(&both.world, credentials));
+    reloaded.await.unwrap();
+    let opaque = both.world.issuer.opaque_token().mint();
+    for token in [issuer().token().mint(), opaque.clone(), opaque] {
+        let request = passes(&both.auth, &token, |it| it.header("x-api-token", &token)).await;
+        assert!(!request.headers.contains_key("x-api-token"));
+    }
+}
+
+#[tokio::test]
+async fn encrypted_tokens_are_sent_to_a_server_that_issues_them() {
+    let world = World::new().await;
+    let (_, encrypted, _) = of_nobody().remove(1);
+    let chosen = world.issuer.opaque_token().text(&*encrypted).mint();
+    rejects(
+        &world.layer(),
+        &chosen,
+        &Refusal::tok(TokenFault::Encrypted),
+    )
+    .await;
+    let layer = world.builder().encrypted_tokens().build().unwrap();
+    accepts(&layer, &chosen).await;
+    let (_, broken, fault) = of_nobody().remove(3);
+    let broken = world.issuer.opaque_token().text(&*broken).mint();
+    rejects(&layer, &broken, &Refusal::tok(fault)).await;
+    let (_, stranger, fault) = of_nobody().remove(0);
+    rejects(&layer, &stranger, &Refusal::tok(fault)).await;
+}

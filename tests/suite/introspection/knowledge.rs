@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gateless::introspection::{ClientAuthentication, Introspection, Secret};
-use gateless::{Principal, TokenFault};
+use gateless::{AccessToken, Principal, TokenFault};
 use gateless_testkit::{Fault, Recorder, TestIssuer};
 use http::Request;
 use tower::{Layer as _, ServiceExt as _};
@@ -185,5 +185,33 @@ async fn tf_22_an_answer_that_is_under_way_while_its_token_is_forgotten_is_not_r
     world.issuer.clear_fault();
     assert_eq!((waiting.await.unwrap(), next.await.unwrap()), (200, 200));
     assert!(world.issuer.revoke(&token));
+    rejects(&layer, &token, &Refusal::tok(TokenFault::Inactive)).await;
+}
+
+#[tokio::test]
+async fn tf_22_one_token_can_be_forgotten_by_itself() {
+    let world = World::new().await;
+    let layer = world.layer();
+    let [gone, stays] = [(), ()].map(|()| world.issuer.opaque_token().mint());
+    accepts(&layer, &gone).await;
+    accepts(&layer, &stays).await;
+    assert!(world.issuer.revoke(&gone) && world.issuer.revoke(&stays));
+    layer.handle().forget_token(&AccessToken::new(&gone));
+    rejects(&layer, &gone, &Refusal::tok(TokenFault::Inactive)).await;
+    accepts(&layer, &stays).await;
+}
+
+/// What is known of a token that is early makes it good in a moment: that is forgotten as well.
+#[tokio::test]
+async fn tf_22_what_is_known_of_a_refused_token_is_forgotten_too() {
+    let world = World::new().await;
+    let layer = world.layer();
+    let token = world.issuer.opaque_token().not_before_in(33).mint();
+    rejects(&layer, &token, &Refusal::tok(TokenFault::NotYetValid)).await;
+    layer
+        .handle()
+        .forget_where(|caller| caller.subject().is_some());
+    assert!(world.issuer.revoke(&token));
+    world.advance(Duration::from_secs(3));
     rejects(&layer, &token, &Refusal::tok(TokenFault::Inactive)).await;
 }

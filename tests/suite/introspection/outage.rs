@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use gateless::introspection::Introspection;
 use gateless::{OnOutage, TokenFault};
-use gateless_testkit::Fault;
+use gateless_testkit::{Fault, Recorder};
+use http::Request;
 use rstest::rstest;
+use tokio::task::JoinHandle;
+use tower::{Layer as _, ServiceExt as _};
 
-use super::{FAILURES, LIFETIME, PAUSE, World, accepts, ask, known, rejects};
-use crate::support::{Protocol, Refusal};
+use super::{FAILURES, LIFETIME, PAUSE, World, accepts, ask, known, rejects, until};
+use crate::support::{Protocol, Refusal, bearer};
 
 const TOLERANCE: Duration = Duration::from_secs(60);
 const MILLI: Duration = Duration::from_millis(1);
@@ -118,6 +121,8 @@ async fn tf_01_a_nonsensical_answer_is_not_outvoted_by_an_older_one() {
     let odd = odd.text("opaque-then-odd").mint();
     world.advance(LIFETIME);
     rejects(&layer, &odd, &Refusal::tok(TokenFault::AnswerInvalid)).await;
+    world.issuer.set_introspection_fault(Fault::Status(500));
+    rejects(&layer, &token, &Refusal::unanswered(1)).await;
 }
 
 #[tokio::test]
@@ -146,5 +151,55 @@ async fn tf_28_an_older_answer_is_judged_by_the_clock_as_it_is_now() {
     world
         .clock
         .set_wall(start.saturating_sub(Duration::from_secs(31)));
+    rejects(&layer, &token, &Refusal::unanswered(1)).await;
+}
+
+/// A caller chooses how busy a service is, so that must not make a token live longer.
+#[tokio::test]
+async fn te_09_for_want_of_a_turn_no_older_answer_is_used() {
+    let world = World::new().await;
+    let endpoint = world.endpoint_with(OnOutage::StaleFor(TOLERANCE));
+    let endpoint = endpoint.max_concurrent(1).max_waiting(0);
+    let layer = world.asking(world.policy(), endpoint, known()).build();
+    let layer = layer.unwrap();
+    let (one, other) = (
+        world.issuer.opaque_token().mint(),
+        world.issuer.opaque_token().mint(),
+    );
+    accepts(&layer, &one).await;
+    accepts(&layer, &other).await;
+    world.issuer.set_introspection_fault(Fault::Hang);
+    world.advance(LIFETIME);
+    let busy = asks(&layer, &one);
+    until(|| world.calls() == 3).await;
+    rejects(&layer, &other, &Refusal::unanswered(1)).await;
+    world.issuer.clear_fault();
+    assert_eq!(busy.await.unwrap(), 200);
+    accepts(&layer, &other).await;
+}
+
+/// A request in a task of its own.
+fn asks(layer: &Introspection, token: &str) -> JoinHandle<u16> {
+    let request = Request::get("/").header("authorization", bearer(token));
+    let request = request.body(String::new()).unwrap();
+    let answer = layer.layer(Recorder::default()).oneshot(request);
+    tokio::spawn(async { answer.await.unwrap().status().as_u16() })
+}
+
+#[tokio::test]
+async fn tf_22_a_refusal_ends_what_was_known_whatever_else_is_forgotten_meanwhile() {
+    let world = World::new().await;
+    let layer = tolerant(&world);
+    let token = world.issuer.opaque_token().mint();
+    accepts(&layer, &token).await;
+    world.advance(LIFETIME);
+    world.issuer.set_introspection_fault(Fault::Hang);
+    assert!(world.issuer.revoke(&token));
+    let waiting = asks(&layer, &token);
+    until(|| world.calls() == 2).await;
+    layer.handle().forget_where(|_| false);
+    world.issuer.clear_fault();
+    assert_eq!(waiting.await.unwrap(), 401);
+    world.issuer.set_introspection_fault(Fault::Status(500));
     rejects(&layer, &token, &Refusal::unanswered(1)).await;
 }

@@ -200,3 +200,23 @@ async fn tf_10_metadata_that_cannot_be_used_are_an_outage() {
     world.issuer.clear_fault();
     accepts(&layer, &token).await;
 }
+
+/// Endpoints hardly ever move: one that is known is asked, whatever its metadata do.
+#[tokio::test]
+async fn tf_10_metadata_that_hang_take_no_known_address_away() {
+    let world = World::new().await;
+    let endpoint = gateless::introspection::Endpoint::discovery(OnOutage::FailClosed);
+    let layer = world.asking(world.policy(), endpoint, known());
+    let layer = layer.build().unwrap();
+    accepts(&layer, &world.issuer.opaque_token().mint()).await;
+    let lookups = world.issuer.requests().discovery;
+    world
+        .issuer
+        .set_discovery_fault(gateless_testkit::Fault::Hang);
+    world.advance(Duration::from_secs(601));
+    for _ in 0..3 {
+        accepts(&layer, &world.issuer.opaque_token().mint()).await;
+    }
+    super::until(|| world.issuer.requests().discovery > lookups).await;
+    assert_eq!(world.issuer.requests().discovery, lookups + 1);
+}

@@ -249,3 +249,24 @@ async fn tf_19_tf_26_nothing_prints_a_secret_a_token_or_a_claim() {
         assert!(!printed.contains("canary-body"), "{printed}");
     }
 }
+
+/// What a file does that is on a disk far away: it is read, and does not answer.
+#[cfg(unix)]
+#[tokio::test]
+async fn tf_09_a_secret_in_a_file_that_hangs_goes_on() {
+    let world = World::new().await;
+    let file = SecretFile::new("hangs", TestIssuer::CLIENT_SECRET);
+    let layer = layer(&world, basic(Secret::file(file.path())));
+    accepts(&layer, &world.issuer.opaque_token().mint()).await;
+    file.remove();
+    let made = std::process::Command::new("mkfifo")
+        .arg(file.path())
+        .status();
+    assert!(made.unwrap().success());
+    for _ in 0..3 {
+        world.advance(PAUSE);
+        accepts(&layer, &world.issuer.opaque_token().mint()).await;
+    }
+    // Whoever reads it is let go: the runtime waits for it at its end.
+    file.write(TestIssuer::CLIENT_SECRET);
+}

@@ -106,6 +106,11 @@ fn the_settings_of_these_tests_are_good_but_for_what_they_spoil() {
 #[case::no_token_at_all(|| builder().credentials(Credentials::new().max_token_len(0)), &["max_token_len"])]
 #[case::a_recipient_of_nothing(|| builder().recipient("orders"), &["recipient"])]
 #[case::signed_for_nobody(|| with_client(ClientAuthentication::bearer(Secret::new(SECRET))).signed_answers(keys()), &["recipient"])]
+#[case::shared_by_nobody(|| with_client(ClientAuthentication::bearer(Secret::new(SECRET))).shared_answers(shared(&[7; 32])), &["recipient"])]
+#[case::a_key_id_without_a_key(|| with_client(client().key_id("a")), &["key_id"])]
+#[case::an_assertion_without_a_key(|| with_client(client().assertion_audience("a")), &["assertion_audience"])]
+#[case::a_host_beside_an_address(|| with_endpoint(good().allow_host("other.example.com")), &["allow_host"])]
+#[case::nothing_to_go_on_with(|| with_endpoint(Endpoint::url("https://idp.example.com/", OnOutage::StaleFor(MILLI))).without_answer_cache(), &["on_outage"])]
 #[case::keys_from_nowhere(|| builder().signed_answers(Keys::file("/nowhere/at/all")), &["keys"])]
 fn what_cannot_be_right_is_named(
     #[case] spoilt: fn() -> IntrospectionBuilder,

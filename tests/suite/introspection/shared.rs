@@ -9,11 +9,12 @@ use gateless::introspection::{
     Secret, SharedAnswers,
 };
 use gateless::{Principal, SharedStore as _, TokenFault};
-use gateless_testkit::{FakeClock, MemoryStore, StoreFault, TestIssuer};
+use gateless_testkit::{FakeClock, Fault, MemoryStore, Recorder, StoreFault, TestIssuer};
 use http::Request;
 use rstest::rstest;
+use tower::{Layer as _, ServiceExt as _};
 
-use super::{World, accepts, known, rejects, until};
+use super::{SHORT, World, accepts, known, rejects, until};
 use crate::support::{AUDIENCE, Refusal, bearer, send};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -287,4 +288,39 @@ async fn tf_08_tf_16_whoever_writes_to_the_store_makes_up_no_answer() {
     fleet.world.advance(MINUTE);
     fleet.store.put(&key, value, MINUTE).await.unwrap();
     assert_eq!(fleet.costs(&fleet.instance(), &token).await, 1);
+}
+
+/// The store has a time of its own, and the server all of its.
+#[tokio::test]
+async fn a_store_that_hangs_takes_no_time_from_the_server() {
+    let fleet = Fleet::new().await;
+    let (_, token) = fleet.told().await;
+    fleet.store.set_fault(StoreFault::Hang);
+    let endpoint = fleet.world.endpoint().timeout(SHORT);
+    let builder = fleet.world.asking(fleet.world.policy(), endpoint, known());
+    let slow = builder.shared_answers(fleet.shared(7).timeout(SHORT));
+    let slow = slow.build().unwrap();
+    assert_eq!(fleet.costs(&slow, &token).await, 1);
+    assert!(slow.handle().status().last_failure().is_none());
+}
+
+/// One instance could not look, was told that the token is not active, and tells those who can.
+#[tokio::test]
+async fn tf_22_an_instance_that_knows_better_tells_the_others() {
+    let fleet = Fleet::new().await;
+    let (_, token) = fleet.told().await;
+    assert!(fleet.world.issuer.revoke(&token));
+    fleet.world.issuer.set_introspection_fault(Fault::Hang);
+    fleet.store.set_fault(StoreFault::Fail);
+    let second = fleet.instance();
+    let request = Request::get("/").header("authorization", bearer(&token));
+    let request = request.body(String::new()).unwrap();
+    let answer = tokio::spawn(second.layer(Recorder::default()).oneshot(request));
+    until(|| fleet.world.calls() == 2).await;
+    fleet.store.clear_fault();
+    fleet.world.issuer.clear_fault();
+    assert_eq!(answer.await.unwrap().unwrap().status(), 401);
+    until(|| fleet.store.puts() == 2).await;
+    let inactive = Refusal::tok(TokenFault::Inactive);
+    rejects(&fleet.instance(), &token, &inactive).await;
 }

@@ -8,7 +8,7 @@ use gateless::{OnOutage, TokenFault};
 use gateless_testkit::{Fault, SigningAlgorithm, TestIssuer, TokenBuilder};
 use rstest::rstest;
 
-use super::{World, accepts, ask, rejects};
+use super::{FAILURES, SHORT, World, accepts, ask, known, rejects};
 use crate::support::{Protocol, Refusal};
 
 const SIGNED: &str = "application/token-introspection+jwt";
@@ -214,4 +214,26 @@ async fn tf_08_the_recipient_can_have_another_name_than_the_client() {
         .introspection_answer(&token, "https://api.example.com/rs");
     answers(&world, SIGNED, named.mint());
     accepts(&layer, &token).await;
+}
+
+/// It is the keys that are away, and not the endpoint: that goes on being asked.
+#[tokio::test]
+async fn te_09_keys_that_do_not_come_are_no_fault_of_the_endpoint() {
+    let world = World::new().await;
+    world.issuer.sign_introspections(true);
+    world.issuer.set_jwks_fault(Fault::Hang);
+    let endpoint = world.endpoint().timeout(SHORT);
+    let builder = world.asking(world.policy(), endpoint, known());
+    let layer = builder.signed_answers(keys(&world)).build().unwrap();
+    for _ in 0..=FAILURES {
+        let token = world.issuer.opaque_token().mint();
+        let answer = ask(&layer, Protocol::Http, &token).await;
+        answer.refused(Protocol::Http, &Refusal::unanswered(1));
+    }
+    let status = layer.handle().status();
+    assert!(!status.is_paused(), "{status}");
+    let why = status.last_failure().unwrap();
+    assert!(why.contains("keys for signed answers"), "{why}");
+    world.issuer.clear_fault();
+    accepts(&layer, &world.issuer.opaque_token().mint()).await;
 }

@@ -139,8 +139,11 @@ impl Introspector {
             TokenShape::Opaque => Ok(()),
             TokenShape::Jwt { issuer } if *issuer == *self.policy.issuer() => Ok(()),
             TokenShape::Jwt { .. } => Err(TokenFault::IssuerUnknown),
-            _ if token.split('.').count() == 5 && self.form.may_be_encrypted => Ok(()),
-            _ if token.split('.').count() == 5 => Err(TokenFault::Encrypted),
+            // RFC 7516 §7.1: a JWE.
+            _ if token.split('.').count() == 5 => match self.form.may_be_encrypted {
+                true => Ok(()),
+                false => Err(TokenFault::Encrypted),
+            },
             _ => Err(TokenFault::Malformed),
         }
     }

@@ -38,7 +38,7 @@ impl HttpSettings {
         };
         let mut client = Client::builder()
             .timeout(timeout)
-            .connect_timeout(timeout)
+            .connect_timeout(timeout / 2)
             .redirect(redirect::Policy::none())
             .dns_resolver(Arc::new(reach))
             .user_agent(concat!("gateless/", env!("CARGO_PKG_VERSION")));
