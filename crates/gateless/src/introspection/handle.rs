@@ -2,14 +2,17 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicI64;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
-use gateless_core::{AccessToken, ConfigError, Principal};
+use gateless_core::{AccessToken, ConfigError, Principal, TokenFault};
 
 use super::builder::IntrospectionBuilder;
+use super::cache::Answers;
 use super::decide::Introspector;
+use super::endpoint::Told;
 use crate::epoch::PolicyEpoch;
+use crate::outbound::HttpError;
 
 /// What can be asked of a layer, and done to it, while it serves: readiness, forgetting, a new configuration.
 ///
@@ -123,6 +126,67 @@ impl IntrospectionHandle {
         self.0.current.store(Arc::new(new));
         tracing::info!(name: "gateless.reloaded", %epoch, "configuration reloaded");
         Ok(epoch)
+    }
+}
+
+impl Introspector {
+    /// Forgets what is known of the tokens that are meant. Answers that are under way are not remembered, and none that
+    /// others were told before now is used.
+    pub(super) fn forget_where(&self, is_meant: impl Fn(&Principal) -> bool) {
+        self.forget(|answers| {
+            let wall = self.clock.wall();
+            answers.forget_where(|facts| {
+                let principal = facts.judge_ref(&self.policy, wall);
+                principal.map_or(true, &is_meant)
+            });
+        });
+    }
+
+    /// The same for one token.
+    pub(super) fn forget_token(&self, token: &str) {
+        let key = self.key(token.as_bytes());
+        self.forget(|answers| answers.forget(&key));
+    }
+
+    fn forget(&self, forget: impl FnOnce(&Answers)) {
+        self.forgotten_at
+            .fetch_max(self.clock.wall().as_millis(), Ordering::AcqRel);
+        self.flights.disown();
+        if let Some(answers) = &self.answers {
+            forget(answers);
+        }
+    }
+
+    pub(super) fn status(&self) -> EndpointStatus {
+        let (is_paused, last_failure) = self.health.status();
+        let answers = self.answers.as_ref();
+        EndpointStatus {
+            issuer: self.policy.issuer().into(),
+            is_paused,
+            last_failure: last_failure.map(|error| error.to_string().into()),
+            remembered: answers.map_or(0, |answers| answers.len()[0]),
+        }
+    }
+
+    /// Asks about a token that nobody ever issued.
+    pub(super) async fn try_out(&self) -> Result<(), EndpointUnavailable> {
+        let unavailable = |reason: String| EndpointUnavailable {
+            issuer: self.policy.issuer().into(),
+            reason: reason.into(),
+        };
+        let random = getrandom::u64().and_then(|high| Ok((high, getrandom::u64()?)));
+        let (high, low) = random.map_err(|error| unavailable(error.to_string()))?;
+        let token = format!("{high:016x}{low:016x}");
+        let told =
+            tokio::time::timeout(self.endpoint.total_timeout(), self.client.call(&token)).await;
+        match told.unwrap_or(Err(HttpError::TimedOut.into())) {
+            Ok(Told::No(TokenFault::Inactive)) => Ok(()),
+            Ok(Told::Active(_)) => Err(unavailable("it calls a made-up token active".into())),
+            Ok(_) => Err(unavailable(
+                "it does not say whether a token is active".into(),
+            )),
+            Err(error) => Err(unavailable(error.to_string())),
+        }
     }
 }
 

@@ -61,6 +61,7 @@ mod flight;
 mod form;
 mod handle;
 mod health;
+mod learn;
 mod metrics;
 mod shared;
 
