@@ -8,11 +8,10 @@ use gateless::introspection::{
     AnswerCache, ClientAuthentication, Introspection, IntrospectionBuilder, IntrospectionPolicy,
     Secret, SharedAnswers,
 };
-use gateless::{Principal, SharedStore as _, TokenFault};
-use gateless_testkit::{FakeClock, Fault, MemoryStore, Recorder, StoreFault, TestIssuer};
+use gateless::{AccessToken, Principal, SharedStore as _, TokenFault};
+use gateless_testkit::{FakeClock, MemoryStore, StoreFault, TestIssuer};
 use http::Request;
 use rstest::rstest;
-use tower::{Layer as _, ServiceExt as _};
 
 use super::{SHORT, World, accepts, known, rejects, until};
 use crate::support::{AUDIENCE, Refusal, bearer, send};
@@ -304,23 +303,30 @@ async fn a_store_that_hangs_takes_no_time_from_the_server() {
     assert!(slow.handle().status().last_failure().is_none());
 }
 
-/// One instance could not look, was told that the token is not active, and tells those who can.
+/// One instance asks for itself, is told that the token is not active, and tells the others.
 #[tokio::test]
 async fn tf_22_an_instance_that_knows_better_tells_the_others() {
     let fleet = Fleet::new().await;
     let (_, token) = fleet.told().await;
-    assert!(fleet.world.issuer.revoke(&token));
-    fleet.world.issuer.set_introspection_fault(Fault::Hang);
-    fleet.store.set_fault(StoreFault::Fail);
     let second = fleet.instance();
-    let request = Request::get("/").header("authorization", bearer(&token));
-    let request = request.body(String::new()).unwrap();
-    let answer = tokio::spawn(second.layer(Recorder::default()).oneshot(request));
-    until(|| fleet.world.calls() == 2).await;
-    fleet.store.clear_fault();
-    fleet.world.issuer.clear_fault();
-    assert_eq!(answer.await.unwrap().unwrap().status(), 401);
-    until(|| fleet.store.puts() == 2).await;
+    assert_eq!(fleet.costs(&second, &token).await, 0);
+    assert!(fleet.world.issuer.revoke(&token));
+    assert_eq!(fleet.costs(&fleet.instance(), &token).await, 0);
+    second.handle().forget_token(&AccessToken::new(&token));
     let inactive = Refusal::tok(TokenFault::Inactive);
+    rejects(&second, &token, &inactive).await;
+    until(|| fleet.store.puts() == 2).await;
     rejects(&fleet.instance(), &token, &inactive).await;
+}
+
+/// A store in trouble does not get more to do by that.
+#[tokio::test]
+async fn tf_13_nothing_is_shared_of_tokens_that_nobody_knows() {
+    let fleet = Fleet::new().await;
+    let instance = fleet.instance();
+    let inactive = Refusal::tok(TokenFault::Inactive);
+    rejects(&instance, "unknown-opaque-token", &inactive).await;
+    fleet.store.set_fault(StoreFault::Fail);
+    rejects(&instance, "another-opaque-token", &inactive).await;
+    assert_eq!(fleet.store.puts(), 0);
 }

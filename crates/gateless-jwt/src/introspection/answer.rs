@@ -9,7 +9,6 @@ use super::facts::IntrospectedFacts;
 use super::members::Members;
 use super::policy::IntrospectionPolicy;
 use super::signed;
-use crate::claims;
 use crate::json::{self, Flag, Object, Texts};
 use crate::jwk::KeySet;
 use crate::statement::{Settled, Statement};
@@ -228,7 +227,7 @@ impl ActiveToken {
         let Members {
             mut claims,
             use_said,
-            username,
+            users,
         } = *members;
         let terms = &policy.terms;
         if claims
@@ -254,7 +253,7 @@ impl ActiveToken {
             let own = client_id.as_deref().ok_or(TokenFault::ClaimMissing)?;
             // Somebody who is named elsewhere is not to look like a client that acts for itself (checklist TD-22).
             let is_sub_another = claims.subject.as_deref().is_some_and(|sub| sub != own);
-            let is_user_another = username.is_some_and(|named| named != Texts::One(own.into()));
+            let is_user_another = users.iter().any(|user| *user != Texts::One(own.into()));
             if is_sub_another || is_user_another {
                 return Err(TokenFault::ClaimMissing);
             }
@@ -266,11 +265,10 @@ impl ActiveToken {
         let is_end_assumed = claims.expires_at.is_none();
         let expires_at = claims.expires_at.or_else(|| assumed().filter(|_| may_miss));
         let expires_at = expires_at.ok_or(TokenFault::ClaimMissing)?;
+        let clients = [&client_id, &claims.client_id, &claims.authorized_party];
+        let names_a_client = |named| clients.iter().any(|client| client.as_ref() == Some(named));
         let audience = match claims.audience.take() {
-            Some(audience)
-                if !use_said.access
-                    && claims::names_only_its_client(&audience, client_id.as_deref()) =>
-            {
+            Some(audience) if !use_said.access && audience.iter().all(names_a_client) => {
                 return Err(TokenFault::UseNotAllowed);
             }
             Some(audience) => audience,

@@ -10,7 +10,8 @@ use crate::json::{self, Object, Text, Texts};
 pub(super) struct Members {
     pub(super) claims: Claims,
     pub(super) use_said: UseSaid,
-    pub(super) username: Option<Texts>,
+    /// Whom the members name that servers put a user into, in place of `sub`.
+    pub(super) users: Vec<Texts>,
 }
 
 /// What the answer says of the use of the token. One member is enough for each of these.
@@ -92,7 +93,12 @@ impl<'de> Object<'de> for Members {
                     self.use_said.by_name(&kind);
                 }
             }
-            "username" => self.username = Some(map.next_value()?),
+            "username" | "user_name" | "user_id" | "uid" | "preferred_username" | "email" => {
+                let user = map.next_value()?;
+                if user != Texts::One("".into()) {
+                    self.users.push(user);
+                }
+            }
             // Servers write an empty list for a token that was asked for without a resource: nobody is named.
             "aud" => match map.next_value()? {
                 Texts::Many(many) if many.is_empty() => {}

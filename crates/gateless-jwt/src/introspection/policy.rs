@@ -168,8 +168,9 @@ impl IntrospectionPolicy {
     /// Where the subject stands, in place of `sub`: a member whose value is text, and as good an identifier as `sub` has
     /// to be. `sub` is not taken then, also where the member is not there.
     ///
-    /// A token without a subject is taken for that of a client that acts for itself, unless a `username` or `sub` beside
-    /// it names anybody but that client: such an answer is refused, as somebody's token would look like the client's own.
+    /// A token without a subject is taken for that of a client that acts for itself, unless a `username`, `user_name`,
+    /// `user_id`, `uid`, `preferred_username`, `email` or `sub` beside it names anybody but that client: such an answer is
+    /// refused, as somebody's token would look like the client's own.
     /// Some servers name the user as `username` only, as django-oauth-toolkit and WSO2 Identity Server: set this to
     /// `username` for those.
     ///

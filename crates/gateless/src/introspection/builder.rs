@@ -188,8 +188,12 @@ impl IntrospectionBuilder {
         }
         let policy = Arc::new(policy);
         let keys = signed.as_ref().map(|keys| (keys, recipient.as_deref()));
-        let same_issuer = |previous: &&Introspector| previous.policy.issuer() == policy.issuer();
-        let previous = previous.filter(same_issuer);
+        let previous = previous.filter(|previous| {
+            let old = &*previous.policy;
+            old.issuer() == policy.issuer()
+                && old.allowed_algorithms() == policy.allowed_algorithms()
+                && old.is_http_loopback_allowed() == policy.is_http_loopback_allowed()
+        });
         let previous = previous.map(|previous| (&previous.endpoint, &previous.client));
         let client = match endpoint.build(&policy, &authentication, keys, &clock, previous) {
             Ok(client) => Some(client),
@@ -199,6 +203,7 @@ impl IntrospectionBuilder {
             }
         };
         let lifetime = answer_cache.map_or(Duration::ZERO, |cache| cache.answer_lifetime());
+        let has_cache = answer_cache.is_some();
         let answers = answer_cache.and_then(|cache| cache.build(&mut faults));
         let caller = recipient.as_deref().or(authentication.client_id());
         if shared.is_some() && caller.is_none() {
@@ -251,7 +256,7 @@ impl IntrospectionBuilder {
             digester,
             answers,
             shared,
-            flights: Arc::new(Flights::new(max_concurrent, max_waiting)),
+            flights: Arc::new(Flights::new(max_concurrent, max_waiting, has_cache)),
             health: Health::new(policy.issuer()),
             forgotten_at,
             clock,

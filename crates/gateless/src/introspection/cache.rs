@@ -193,6 +193,17 @@ impl Answers {
         self.good.remove(key);
     }
 
+    /// Forgets all that is known of one token.
+    pub(super) fn forget_all_of(&self, key: &TokenKey) {
+        self.good.remove(key);
+        self.bad.remove(key);
+    }
+
+    pub(super) fn clear(&self) {
+        self.good.clear();
+        self.bad.clear();
+    }
+
     /// Forgets what is known of tokens, as far as `is_meant`. A walk over all of them.
     pub(super) fn forget_where(&self, is_meant: impl Fn(&IntrospectedFacts) -> bool) {
         self.good.retain(|_, known| !is_meant(&known.facts));

@@ -84,15 +84,31 @@ impl Circuit {
     ///
     /// A call that began before that says nothing about it: under a limit, answers and refusals come side by side.
     pub(super) const fn answered(&mut self, leave: Leave) -> bool {
-        if leave.0 != self.openings {
+        if !self.is_current(leave) {
             return false;
         }
         self.failures = 0;
         self.open_until.take().is_some()
     }
 
+    /// Until when the endpoint is left alone, if it is. Nothing changes by asking.
+    pub(super) fn pause(&self, now: Monotonic) -> Option<Duration> {
+        let wait = self.open_until?.since(now);
+        (!wait.is_zero()).then_some(wait)
+    }
+
+    /// Whether a call began after the endpoint was left alone last.
+    pub(super) const fn is_current(&self, leave: Leave) -> bool {
+        leave.0 == self.openings
+    }
+
     /// The endpoint failed, and may have said for how long. True when it is left alone from now on.
-    pub(super) fn failed(&mut self, now: Monotonic, asked: Option<Duration>) -> bool {
+    ///
+    /// A call that began before it was left alone last tells nothing new once it is back.
+    pub(super) fn failed(&mut self, leave: Leave, now: Monotonic, asked: Option<Duration>) -> bool {
+        if !self.is_current(leave) && self.open_until.is_none() {
+            return false;
+        }
         self.failures = self.failures.saturating_add(1);
         let pause = match asked {
             Some(asked) => asked.clamp(PAUSE, LONGEST_PAUSE),
@@ -119,10 +135,16 @@ mod tests {
         Monotonic::from_start(Duration::from_millis(millis))
     }
 
+    /// A call that began just now fails.
+    fn fail(circuit: &mut Circuit, millis: u64) -> bool {
+        let leave = Leave(circuit.openings);
+        circuit.failed(leave, at(millis), None)
+    }
+
     fn broken() -> Circuit {
         let mut circuit = Circuit::new();
         for _ in 0..FAILURES {
-            circuit.failed(at(0), None);
+            fail(&mut circuit, 0);
         }
         circuit
     }
@@ -131,17 +153,17 @@ mod tests {
     fn some_failures_in_a_row_open_it_and_a_success_between_them_does_not() {
         let mut circuit = Circuit::new();
         for _ in 1..FAILURES {
-            assert!(!circuit.failed(at(0), None));
+            assert!(!fail(&mut circuit, 0));
         }
         let leave = circuit.admit(at(0)).unwrap();
         assert!(!circuit.answered(leave));
         for _ in 1..FAILURES {
-            assert!(!circuit.failed(at(0), None));
+            assert!(!fail(&mut circuit, 0));
         }
         assert!(circuit.admit(at(0)).is_ok());
-        assert!(circuit.failed(at(0), None));
+        assert!(fail(&mut circuit, 0));
         assert_eq!(circuit.admit(at(0)), Err(PAUSE));
-        assert!(!circuit.failed(at(0), None), "it was open before");
+        assert!(!fail(&mut circuit, 0), "it was open before");
     }
 
     #[test]
@@ -169,10 +191,10 @@ mod tests {
     #[case(Duration::MAX, LONGEST_PAUSE)]
     fn an_endpoint_can_ask_to_be_left_alone(#[case] asked: Duration, #[case] pause: Duration) {
         let mut circuit = Circuit::new();
-        assert!(circuit.failed(at(0), Some(asked)));
+        assert!(circuit.failed(Leave(0), at(0), Some(asked)));
         assert_eq!(circuit.admit(at(0)), Err(pause));
         // What was asked for before is not taken back by a call that ends later.
-        circuit.failed(at(0), None);
+        fail(&mut circuit, 0);
         assert_eq!(circuit.admit(at(0)), Err(pause));
     }
 
@@ -180,9 +202,22 @@ mod tests {
     fn an_answer_to_a_call_from_before_ends_no_pause() {
         let mut circuit = Circuit::new();
         let before = circuit.admit(at(0)).unwrap();
-        assert!(circuit.failed(at(0), Some(LONGEST_PAUSE)));
+        assert!(circuit.failed(before, at(0), Some(LONGEST_PAUSE)));
         assert!(!circuit.answered(before));
         assert_eq!(circuit.admit(at(0)), Err(LONGEST_PAUSE));
+    }
+
+    #[test]
+    fn a_failure_from_before_does_not_end_what_came_after_the_pause() {
+        let mut circuit = Circuit::new();
+        let before = circuit.admit(at(0)).unwrap();
+        assert!(circuit.failed(before, at(0), Some(PAUSE)));
+        let probe = circuit.admit(at(1_000)).unwrap();
+        assert!(circuit.answered(probe));
+        assert!(!circuit.failed(before, at(1_000), Some(PAUSE)));
+        assert_eq!(circuit.pause(at(1_000)), None);
+        assert!(circuit.failed(probe, at(1_000), Some(PAUSE)));
+        assert_eq!(circuit.pause(at(1_000)), Some(PAUSE));
     }
 
     proptest! {
@@ -202,9 +237,9 @@ mod tests {
             let (mut circuit, mut now, mut calls) = (broken(), 0, 0);
             for step in steps {
                 now += step;
-                if circuit.admit(at(now)).is_ok() {
+                if let Ok(leave) = circuit.admit(at(now)) {
                     calls += 1;
-                    circuit.failed(at(now), None);
+                    circuit.failed(leave, at(now), None);
                 }
             }
             prop_assert!(calls <= now / 1_000);

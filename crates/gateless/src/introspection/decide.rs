@@ -188,7 +188,7 @@ impl Introspector {
             .shared
             .as_ref()
             .map_or(Duration::ZERO, SharedTier::timeout);
-        self.endpoint.total_timeout() + shared + Duration::from_secs(1)
+        self.endpoint.patience() + self.endpoint.total_timeout() + shared + Duration::from_secs(1)
     }
 
     /// Asks the server, or waits for somebody who does already.

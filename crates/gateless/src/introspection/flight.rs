@@ -32,16 +32,17 @@ impl Unanswered {
     pub(super) fn is_outage(&self) -> bool {
         match self {
             Self::Failed(error) => error.is_outage(),
-            Self::Open(_) => true,
-            Self::Busy | Self::CutOff => false,
+            // Whoever has a last answer has turns of its own, which are all taken by calls that do not end.
+            Self::Open(_) | Self::Busy => true,
+            Self::CutOff => false,
         }
     }
 }
 
 /// The calls under way.
 ///
-/// A quarter of all turns is kept for tokens that were good the last time: whoever floods the service with made-up ones
-/// does not come between the others and the renewal of their answers.
+/// A quarter of all turns, and one at least where there are two, is kept for tokens that were good the last time: whoever
+/// floods the service with made-up ones does not come between the others and the renewal of their answers.
 pub(super) struct Flights {
     under_way: Mutex<UnderWay>,
     /// How many there may be of either kind, those included that wait for their turn.
@@ -96,12 +97,17 @@ pub(super) enum Joined<T> {
 }
 
 impl Flights {
-    pub(super) fn new(max_concurrent: usize, max_waiting: usize) -> Self {
+    /// `keeps_turns` where tokens are remembered: without that all of them are strangers.
+    pub(super) fn new(max_concurrent: usize, max_waiting: usize, keeps_turns: bool) -> Self {
+        let kept = match max_concurrent {
+            2.. if keeps_turns => (max_concurrent / 4).max(1),
+            _ => 0,
+        };
         Self {
             under_way: Mutex::default(),
             most: max_concurrent.saturating_add(max_waiting),
             turns: Semaphore::new(max_concurrent),
-            turns_of_strangers: Semaphore::new(max_concurrent - max_concurrent / 4),
+            turns_of_strangers: Semaphore::new(max_concurrent - kept),
         }
     }
 
@@ -203,8 +209,8 @@ impl Flight {
         }
     }
 
-    /// Tells everybody who waits.
-    pub(super) fn land(self, outcome: Outcome) {
+    /// Tells everybody who waits. What is left to do after that still counts as a call.
+    pub(super) fn land(&self, outcome: Outcome) {
         self.leave();
         self.landing.send_replace(Some(outcome));
     }
@@ -264,7 +270,7 @@ mod tests {
     }
 
     fn flights(max_concurrent: usize, max_waiting: usize) -> Arc<Flights> {
-        Arc::new(Flights::new(max_concurrent, max_waiting))
+        Arc::new(Flights::new(max_concurrent, max_waiting, true))
     }
 
     fn join(flights: &Arc<Flights>, key: TokenKey) -> Joined<()> {
@@ -319,7 +325,25 @@ mod tests {
         assert!(matches!(join(&flights, four), Joined::Full));
         assert!(matches!(join(&flights, two), Joined::UnderWay(_)));
         flight.land(inactive());
+        assert!(matches!(join(&flights, four), Joined::Full), "it goes on");
+        drop(flight);
         assert!(matches!(join(&flights, four), Joined::Begun(..)));
+    }
+
+    #[test]
+    fn where_there_are_two_turns_one_is_kept_unless_nobody_is_known() {
+        let turns = |max_concurrent, keeps_turns| {
+            let flights = Flights::new(max_concurrent, 0, keeps_turns);
+            flights.turns_of_strangers.available_permits()
+        };
+        assert_eq!(
+            [1, 2, 3, 4, 64].map(|most| turns(most, true)),
+            [1, 1, 2, 3, 48]
+        );
+        assert_eq!(
+            [1, 2, 3, 4, 64].map(|most| turns(most, false)),
+            [1, 2, 3, 4, 64]
+        );
     }
 
     #[test]

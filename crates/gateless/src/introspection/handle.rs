@@ -74,7 +74,7 @@ impl IntrospectionHandle {
 
     /// Forgets what is known of all tokens; each is asked about anew.
     pub fn forget_tokens(&self) {
-        self.forget_where(|_| true);
+        self.current().forget_tokens();
     }
 
     /// Forgets what is known of one token. Opaque tokens have no id by which
@@ -86,7 +86,8 @@ impl IntrospectionHandle {
     /// Forgets what is known of the tokens of these callers, so that their server is asked again: for a token, a session
     /// or a person that was signed out.
     ///
-    /// It is a walk over all tokens that are remembered, a few milliseconds for 100,000. Answers under way are handed out
+    /// It is a walk over all tokens that are remembered, a few milliseconds for 100,000; what is asked about each must not
+    /// call this handle. Answers under way are handed out
     /// to those who wait for them and not remembered. What instances of this service share is not used, of any token, when
     /// the server said it before now or in the next five seconds, as clocks differ. Each instance has to be told.
     pub fn forget_where(&self, is_meant: impl Fn(&Principal) -> bool) {
@@ -101,7 +102,7 @@ impl IntrospectionHandle {
 
     /// Puts a new configuration in the place of the one that decides, for every clone and every mounted service.
     ///
-    /// It is checked first; when anything is wrong, the old one stays in place. What was found out about tokens under the
+    /// It is checked first, for which secrets in files are read; when anything is wrong, the old one stays in place. What was found out about tokens under the
     /// old configuration is not used under the new one. Keys for signed answers, and an address that was found in the
     /// metadata, are kept where they come from the same place. Requests that wait for an answer are decided as they began.
     ///
@@ -113,6 +114,7 @@ impl IntrospectionHandle {
         let new = match builder.introspector(Arc::clone(&self.0.forgotten_at), Some(&old)) {
             Ok(new) => new,
             Err(error) => {
+                old.metrics.reloaded(false);
                 tracing::error!(
                     name: "gateless.not_reloaded",
                     epoch = %old.epoch,
@@ -123,6 +125,7 @@ impl IntrospectionHandle {
             }
         };
         let epoch = new.epoch;
+        new.metrics.reloaded(true);
         self.0.current.store(Arc::new(new));
         tracing::info!(name: "gateless.reloaded", %epoch, "configuration reloaded");
         Ok(epoch)
@@ -145,7 +148,11 @@ impl Introspector {
     /// The same for one token.
     pub(super) fn forget_token(&self, token: &str) {
         let key = self.key(token.as_bytes());
-        self.forget(|answers| answers.forget(&key));
+        self.forget(|answers| answers.forget_all_of(&key));
+    }
+
+    fn forget_tokens(&self) {
+        self.forget(Answers::clear);
     }
 
     fn forget(&self, forget: impl FnOnce(&Answers)) {
@@ -154,6 +161,7 @@ impl Introspector {
         self.flights.disown();
         if let Some(answers) = &self.answers {
             forget(answers);
+            self.metrics.remembered(|| answers.len());
         }
     }
 

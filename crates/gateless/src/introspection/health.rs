@@ -69,6 +69,11 @@ impl Health {
         self.state().circuit.admit(now)
     }
 
+    /// For how long the endpoint is left alone, if it is.
+    pub(super) fn pause(&self, now: Monotonic) -> Option<Duration> {
+        self.state().circuit.pause(now)
+    }
+
     /// Whether a call that failed like this may be repeated at once.
     pub(super) fn may_retry(&self, error: &CallError) -> bool {
         error.is_transient() && self.state().circuit.may_retry()
@@ -77,7 +82,9 @@ impl Health {
     /// The endpoint said what it thinks of a token.
     pub(super) fn succeeded(&self, leave: Leave) {
         let mut state = self.state();
-        state.failure = None;
+        if state.circuit.is_current(leave) {
+            state.failure = None;
+        }
         let is_back = state.circuit.answered(leave);
         drop(state);
         self.recovered(is_back);
@@ -88,7 +95,7 @@ impl Health {
         state.failure = Some(error.clone());
         let (mut is_open, mut is_back) = (false, false);
         if error.trips() {
-            is_open = state.circuit.failed(now, error.pause());
+            is_open = state.circuit.failed(leave, now, error.pause());
         } else if error.is_answer() {
             // It does not like this question, but it is there.
             is_back = state.circuit.answered(leave);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use gateless_core::{AccessToken, Monotonic, Timestamp, TokenFault};
 use gateless_jwt::Answer;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::cache::{Finding, Known};
 use super::decide::Introspector;
@@ -39,8 +39,8 @@ enum Memory {
 enum Shared {
     Known(Learnt),
     Missing,
-    /// It may hold an answer that could not be read or used just now.
-    Unclear,
+    /// It holds an answer that is not good any more, or not under this policy: the server is to judge.
+    Unused,
 }
 
 impl Introspector {
@@ -48,7 +48,10 @@ impl Introspector {
     pub(super) async fn fly(self: Arc<Self>, flight: Flight, token: AccessToken) {
         let learnt = match self.find_out(&flight, token.expose()).await {
             Ok(learnt) => learnt,
-            Err(unanswered) => return flight.land(Err(unanswered)),
+            Err(unanswered) => {
+                flight.land(Err(unanswered));
+                return;
+            }
         };
         let Learnt {
             finding,
@@ -72,27 +75,26 @@ impl Introspector {
         if let Shared::Known(learnt) = shared {
             return Ok(learnt);
         }
-        // The other half is left for the call: one that is cut off for want of time says nothing about the endpoint.
-        let begin = Instant::now();
-        let turn = timeout_at(begin + self.endpoint.total_timeout() / 2, flight.turn()).await;
-        let Ok(Some(_turn)) = turn else {
+        if let Some(pause) = self.health.pause(self.clock.monotonic()) {
+            return Err(Unanswered::Open(pause));
+        }
+        let Ok(Some(_turn)) = timeout(self.endpoint.patience(), flight.turn()).await else {
             return Err(Unanswered::Busy);
         };
+        // All of it is for the call: one that is cut off for want of time says nothing about the endpoint.
+        let deadline = Instant::now() + self.endpoint.total_timeout();
         let mut is_first = true;
         loop {
             let now = self.clock.monotonic();
             let leave = self.health.admit(now).map_err(Unanswered::Open)?;
             let asked_at = self.clock.wall();
-            let call = timeout_at(
-                begin + self.endpoint.total_timeout(),
-                self.client.call(token),
-            );
+            let call = timeout_at(deadline, self.client.call(token));
             let told = self.metrics.during(call).await;
             match told.unwrap_or(Err(HttpError::TimedOut.into())) {
                 Ok(told) => {
                     self.health.succeeded(leave);
                     let may_contradict =
-                        matches!(shared, Shared::Unclear) || matches!(flight.whose(), Whose::Known);
+                        matches!(shared, Shared::Unused) || matches!(flight.whose(), Whose::Known);
                     return Ok(self.learn(told, asked_at, now + self.lifetime, may_contradict));
                 }
                 Err(error) => {
@@ -158,11 +160,10 @@ impl Introspector {
         };
         let (found, name) = match tier.get(token).await {
             Lookup::Missing => (Shared::Missing, "missing"),
-            Lookup::Failed(failure) => (Shared::Unclear, failure.name()),
+            Lookup::Failed(failure) => (Shared::Missing, failure.name()),
             Lookup::Found(answer) => match self.learn_shared(&answer) {
                 Some(learnt) => (Shared::Known(learnt), "found"),
-                // One that is not good any more, or not under this policy, is the server's to judge.
-                None => (Shared::Unclear, "unused"),
+                None => (Shared::Unused, "unused"),
             },
         };
         self.metrics.shared(name);

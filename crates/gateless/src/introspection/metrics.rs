@@ -79,6 +79,12 @@ mod enabled {
                 .increment(1);
         }
 
+        /// A new configuration came, and is used or not.
+        pub(in crate::introspection) fn reloaded(&self, is_applied: bool) {
+            let result = if is_applied { "applied" } else { "refused" };
+            counter!("gateless_reloads_total", "result" => result).increment(1);
+        }
+
         /// What the shared cache had to say: `found`, `missing`, or why it was of no use.
         pub(in crate::introspection) fn shared(&self, result: &'static str) {
             counter!("gateless_shared_answers_total", "issuer" => self.issuer.to_string(), "result" => result)
@@ -122,6 +128,8 @@ mod disabled {
         pub(in crate::introspection) const fn found(&self, _: Found) {}
 
         pub(in crate::introspection) const fn called(&self, _: &'static str) {}
+
+        pub(in crate::introspection) const fn reloaded(&self, _: bool) {}
 
         pub(in crate::introspection) const fn shared(&self, _: &'static str) {}
 

@@ -69,10 +69,12 @@
 //! - **One call for each token**, however many ask at the same time. It is a task of its own: a caller who goes away
 //!   does not take it down for the others.
 //! - **So many calls at once** ([`Endpoint::max_concurrent`](crate::introspection::Endpoint::max_concurrent), 64), so many
-//!   more that wait for their turn, and `503` for the rest. A quarter of the turns, and places to wait of their own, are
-//!   kept for tokens that were good the last time: a flood of made-up ones does not come between them and the server.
-//! - **One deadline** for waiting, connecting, calling and a second attempt, half of it for the call alone. A second
-//!   attempt is made where the connection broke before anything was answered, for at most one call in ten.
+//!   more that wait for their turn, and `503` for the rest. A quarter of the turns (one at least of two), and places to wait
+//!   of their own, are kept for tokens that were good the last time: a flood of made-up ones does not come between them
+//!   and the server.
+//! - **One deadline** ([`Endpoint::timeout`](crate::introspection::Endpoint::timeout)) for connecting, calling and a second
+//!   attempt, and half of that for the wait for a turn. A second attempt is made where the connection broke before
+//!   anything was answered, for at most one call in ten.
 //! - **A pause** after five calls in a row that were no use: no connection, no answer in time, `502` to `504`, `401`. From
 //!   then on one call a second finds out whether it is over. A single `429`, or `503` with `Retry-After`, is enough for a
 //!   pause of one to five seconds: whoever floods the server to that point shuts out tokens that are not known, so
@@ -81,13 +83,18 @@
 //! - What a single odd token can cause does not count: some servers answer such a one with `400`, `403`, `500` or a page of
 //!   HTML. The request gets `503`, and all others go on.
 //!
+//! With a tolerance for outages ([`OnOutage::StaleFor`](crate::OnOutage::StaleFor)) the last good answer is used while the
+//! server cannot be asked: no connection, no answer in time, any `5xx`, `404`, `405`, `408`, `410`, a page of HTML or
+//! anything else that is no answer, a `401` for this service, no turn. After another `4xx` it is not used: then the server
+//! does not want to be asked about just this token.
+//!
 //! ## How the service proves who it is
 //!
 //! [`ClientAuthentication`](crate::introspection::ClientAuthentication): `basic`, `post`, `private_key_jwt` or a `bearer`
 //! token. Secrets come from a file, the environment or a function, and can be rotated while serving: a secret that the
 //! server refuses is read again at once, and tried again if it has changed.
 //! [`ready`](crate::introspection::IntrospectionHandle::ready) asks about a made-up token, so that a wrong secret shows
-//! when the service starts. While the server does not accept the service, tokens get `503`, never `401`.
+//! when the service starts. While the server does not accept the service, tokens that are not known get `503`, never `401`.
 //!
 //! ## JWTs beside them
 //!

@@ -21,7 +21,7 @@
 //! | `gateless_introspections_total` | counter | `issuer`, `result`: `active`, `inactive`, `invalid`, `timed_out`, `unreachable`, `status`, `unusable`, `unauthorized`, `throttled`, `bad_request`, `keys` | calls of the endpoint, by how they ended |
 //! | `gateless_introspections_under_way` | gauge | `issuer` | calls of the endpoint at the moment |
 //! | `gateless_introspection_cache_entries` | gauge | `issuer`, `pool`: `good`, `bad` | answers that are remembered |
-//! | `gateless_shared_answers_total` | counter | `issuer`, `result`: `found`, `missing`, `unused`, `unavailable`, `slow`, `unreadable` | answers looked up where a fleet shares them |
+//! | `gateless_shared_answers_total` | counter | `issuer`, `result`: `found`, `missing`, `unused`, `unavailable`, `slow`, `unreadable` | answers looked up where a fleet shares them, and those that could not be put there |
 //! | `gateless_reloads_total` | counter | `result`: `applied`, `refused` | new configurations |
 //!
 //! `code` and `reason` are those of [`Rejection`](crate::Rejection), `issuer` is one of those configured, `stage` the

@@ -382,8 +382,13 @@ fn what_is_null_is_missed(
 #[case(json!({ "sub": null, "client_id": null }), Err(TokenFault::ClaimMissing))]
 #[case(json!({ "sub": null, "client_id": null, "username": "alice" }), Err(TokenFault::ClaimMissing))]
 #[case::td_22(json!({ "sub": null, "username": "alice" }), Err(TokenFault::ClaimMissing))]
+#[case::td_22(json!({ "sub": null, "user_name": "alice" }), Err(TokenFault::ClaimMissing))]
+#[case::td_22(json!({ "sub": null, "user_id": 17 }), Err(TokenFault::ClaimMissing))]
+#[case::td_22(json!({ "sub": null, "uid": "alice" }), Err(TokenFault::ClaimMissing))]
+#[case::td_22(json!({ "sub": null, "preferred_username": "alice" }), Err(TokenFault::ClaimMissing))]
+#[case::td_22(json!({ "sub": null, "email": "alice@example.com" }), Err(TokenFault::ClaimMissing))]
 #[case::td_22(json!({ "sub": null, "username": "WEB" }), Err(TokenFault::ClaimMissing))]
-#[case::td_22(json!({ "sub": null, "username": "" }), Err(TokenFault::ClaimMissing))]
+#[case::td_22(json!({ "sub": null, "username": "" }), Ok(PrincipalKind::Client))]
 #[case::td_22(json!({ "sub": null, "username": 7 }), Err(TokenFault::ClaimMissing))]
 #[case::td_22(json!({ "sub": null, "username": "web" }), Ok(PrincipalKind::Client))]
 #[case::td_22(json!({ "sub": "web", "username": "alice" }), Ok(PrincipalKind::Client))]
@@ -503,4 +508,14 @@ fn size_counts_at_least_the_claims() {
     let answer = answer_with(json!({ "x": "x".repeat(10_000) }));
     let facts = active(&answer).into_facts(&policy(), now()).unwrap();
     assert!(facts.size() > 10_000);
+}
+
+/// A client that is not where the policy looks for it is a client all the same.
+#[rstest]
+#[case(json!({ "client_id": "web" }))]
+#[case(json!({ "client_id": null, "azp": "web" }))]
+fn td_18_an_answer_for_its_client_is_known_by_every_name_of_that(#[case] changes: Value) {
+    let policy = policy().audience("web").client_claim("cid");
+    let untyped = merged(json!({ "aud": "web", "token_type": null }), changes);
+    assert_eq!(fault(untyped, &policy), Some(TokenFault::UseNotAllowed));
 }

@@ -52,7 +52,7 @@ pub(in crate::introspection) enum Told {
     Active(ActiveToken),
     /// It is no good, as far as the endpoint is concerned: true for a while.
     No(TokenFault),
-    /// Something that no endpoint says. The token is no good with that, and nothing is to be remembered of it.
+    /// Something that no endpoint says. The token is no good with that.
     Nonsense(TokenFault),
 }
 
@@ -94,7 +94,8 @@ impl CallError {
     /// Whether the endpoint answered, however little it likes the question.
     pub(in crate::introspection) const fn is_answer(&self) -> bool {
         match self {
-            Self::Http(error) => matches!(error, HttpError::Status(_) | HttpError::TooLarge(_)),
+            Self::Http(HttpError::Status(status)) => !is_absent(*status),
+            Self::Http(error) => matches!(error, HttpError::TooLarge(_)),
             Self::BadRequest | Self::MediaType(_) | Self::Answer(_) => true,
             Self::Unauthorized | Self::Throttled(_) | Self::Keys(_) | Self::Unprovable(_) => false,
         }
@@ -104,7 +105,9 @@ impl CallError {
     /// asked about just this token is none.
     pub(in crate::introspection) fn is_outage(&self) -> bool {
         match self {
-            Self::Http(HttpError::Status(status)) => !status.is_client_error(),
+            Self::Http(HttpError::Status(status)) => {
+                !status.is_client_error() || is_absent(*status)
+            }
             Self::BadRequest => false,
             _ => true,
         }
@@ -152,6 +155,11 @@ impl From<HttpError> for CallError {
     fn from(error: HttpError) -> Self {
         Self::Http(error)
     }
+}
+
+/// Whether the endpoint is not where it should be: what a proxy answers for a server that is not there.
+const fn is_absent(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 404 | 405 | 408 | 410)
 }
 
 /// An error of RFC 6749 §5.2.

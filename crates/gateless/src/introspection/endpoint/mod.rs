@@ -78,16 +78,17 @@ impl Endpoint {
         }
     }
 
-    /// How long a request waits for an answer: for its turn, the connection, the call, and a second attempt where there is
-    /// one. 2 s by default, at most 60 s. Half of it is for the call alone: who does not get a turn in the other half
-    /// gets `503`.
+    /// How long asking about a token takes at most: the connection, the call, a second attempt where there is one, and what
+    /// has to be read or fetched for that. 2 s by default, at most 60 s. Where there are more calls than turns, a request
+    /// waits half as long again for its turn at most.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
     /// How many calls are under way at once. 64 by default: however many unknown tokens are thrown at the service, the
-    /// authorization server sees no more than that.
+    /// authorization server sees no more than that. A quarter, and one at least of two, is kept for tokens that were good
+    /// before, so that a flood does not come between them and the renewal of their answers.
     pub const fn max_concurrent(mut self, calls: usize) -> Self {
         self.max_concurrent = calls;
         self
@@ -126,6 +127,16 @@ impl Endpoint {
         self.timeout
     }
 
+    /// How long a call waits for its turn.
+    pub(super) fn patience(&self) -> Duration {
+        self.timeout / 2
+    }
+
+    /// Whether it is found in the same place by the same means.
+    fn is_where(&self, other: &Self) -> bool {
+        self.address == other.address && self.http == other.http
+    }
+
     pub(super) const fn limits(&self) -> (usize, usize) {
         (self.max_concurrent, self.max_waiting)
     }
@@ -138,8 +149,9 @@ impl Endpoint {
         }
     }
 
-    /// Checks the settings and makes what asks while serving. Of the `previous` one, of the same issuer, the address that
-    /// was found and the keys are taken over where their settings are the same: nobody should lose them by a reload.
+    /// Checks the settings and makes what asks while serving. Of the `previous` one, of the same issuer on the same terms,
+    /// the address that was found and the keys are taken over where their settings are the same: nobody should lose them by
+    /// a reload.
     pub(super) fn build(
         &self,
         policy: &Arc<IntrospectionPolicy>,
@@ -216,7 +228,7 @@ impl Endpoint {
             return Err(faults);
         };
         let place = match (&self.address, previous) {
-            (_, Some((endpoint, client))) if endpoint == self => client.place.clone(),
+            (_, Some((endpoint, client))) if endpoint.is_where(self) => client.place.clone(),
             (Address::Url(_), _) => Place::Known(Box::new(url)),
             (Address::Discovery, _) => {
                 let discovery = Discovery::new(purpose.issuer, url, &self.http, allows);

@@ -218,7 +218,8 @@ impl HeldSecret {
             held.read_at = Some(now);
         }
         let (held, source) = (Arc::clone(&self.held), self.source.clone());
-        let read = move || Held::replace(&held, source.read());
+        let reading = Reading(held);
+        let read = move || reading.end(source.read());
         let read = if matches!(self.source.0, Source::File(_)) {
             // It goes on when nobody waits any more, and is there for the next call.
             let reading = tokio::task::spawn_blocking(read);
@@ -241,19 +242,24 @@ impl HeldSecret {
     }
 }
 
-impl Held {
-    fn replace(
-        held: &Mutex<Self>,
-        read: Result<SecretText, SecretError>,
-    ) -> Result<(), SecretError> {
-        let mut held = lock(held);
-        held.is_read = false;
+/// A source that is asked. Whatever becomes of that, also when it never begins, it may be asked again.
+struct Reading(Arc<Mutex<Held>>);
+
+impl Reading {
+    fn end(self, read: Result<SecretText, SecretError>) -> Result<(), SecretError> {
         let text = read?;
+        let mut held = lock(&self.0);
         // The same text stays the same value: whoever compares sees that nothing changed.
         if **text != **held.text {
             held.text = text;
         }
         Ok(())
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        lock(&self.0).is_read = false;
     }
 }
 
