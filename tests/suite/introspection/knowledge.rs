@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use gateless::introspection::{ClientAuthentication, Introspection, Secret};
+use gateless::introspection::{ClientAuthentication, Introspection, IntrospectionHandle, Secret};
 use gateless::{AccessToken, Principal, TokenFault};
 use gateless_testkit::{Fault, Recorder, TestIssuer};
 use http::Request;
+use rstest::rstest;
 use tower::{Layer as _, ServiceExt as _};
 
 use super::{World, accepts, known, rejects, until};
@@ -202,15 +203,19 @@ async fn tf_22_one_token_can_be_forgotten_by_itself() {
 }
 
 /// What is known of a token that is early makes it good in a moment: that is forgotten as well.
+#[rstest]
+#[case::of_somebody(|handle: &IntrospectionHandle, _: &str| handle.forget_where(|caller| caller.subject().is_some()))]
+#[case::of_a_token(|handle: &IntrospectionHandle, token: &str| handle.forget_token(&AccessToken::new(token)))]
+#[case::of_all(|handle: &IntrospectionHandle, _: &str| handle.forget_tokens())]
 #[tokio::test]
-async fn tf_22_what_is_known_of_a_refused_token_is_forgotten_too() {
+async fn tf_22_what_is_known_of_a_refused_token_is_forgotten_too(
+    #[case] forget: fn(&IntrospectionHandle, &str),
+) {
     let world = World::new().await;
     let layer = world.layer();
     let token = world.issuer.opaque_token().not_before_in(33).mint();
     rejects(&layer, &token, &Refusal::tok(TokenFault::NotYetValid)).await;
-    layer
-        .handle()
-        .forget_where(|caller| caller.subject().is_some());
+    forget(layer.handle(), &token);
     assert!(world.issuer.revoke(&token));
     world.advance(Duration::from_secs(3));
     rejects(&layer, &token, &Refusal::tok(TokenFault::Inactive)).await;

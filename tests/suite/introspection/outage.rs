@@ -31,6 +31,7 @@ fn tolerant(world: &World) -> Introspection {
 #[case::another_error(Fault::Status(503))]
 #[case::nonsense(Fault::Body("text/html".into(), "<h1>Sorry</h1>".into()))]
 #[case::nobody_there(Fault::Disconnect)]
+#[case::nothing_there(Fault::Status(404))]
 #[tokio::test]
 async fn te_09_a_known_token_goes_on_for_as_long_as_was_agreed_and_no_longer(#[case] fault: Fault) {
     let world = World::new().await;
@@ -151,6 +152,18 @@ async fn tf_28_an_older_answer_is_judged_by_the_clock_as_it_is_now() {
     world
         .clock
         .set_wall(start.saturating_sub(Duration::from_secs(31)));
+    rejects(&layer, &token, &Refusal::unanswered(1)).await;
+}
+
+/// It does not want to be asked about just this token: that is no outage.
+#[tokio::test]
+async fn te_09_a_server_that_refuses_to_answer_is_not_away() {
+    let world = World::new().await;
+    let layer = tolerant(&world);
+    let token = world.issuer.opaque_token().mint();
+    accepts(&layer, &token).await;
+    world.issuer.set_introspection_fault(Fault::Status(403));
+    world.advance(LIFETIME);
     rejects(&layer, &token, &Refusal::unanswered(1)).await;
 }
 

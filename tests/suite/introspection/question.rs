@@ -219,4 +219,9 @@ async fn tf_10_metadata_that_hang_take_no_known_address_away() {
     }
     super::until(|| world.issuer.requests().discovery > lookups).await;
     assert_eq!(world.issuer.requests().discovery, lookups + 1);
+    // Nor does a new configuration that looks in the same place.
+    let other = gateless::introspection::Endpoint::discovery(OnOutage::FailClosed);
+    let other = world.asking(world.policy(), other.max_concurrent(8), known());
+    layer.handle().reload(other).unwrap();
+    accepts(&layer, &world.issuer.opaque_token().mint()).await;
 }
