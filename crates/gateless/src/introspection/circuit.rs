@@ -57,11 +57,10 @@ impl Circuit {
 
     /// Whether a call may begin; otherwise when to try again.
     pub(super) fn admit(&mut self, now: Monotonic) -> Result<Leave, Duration> {
-        if let Some(until) = self.open_until {
-            let wait = until.since(now);
-            if !wait.is_zero() {
-                return Err(wait);
-            }
+        if let Some(wait) = self.pause(now) {
+            return Err(wait);
+        }
+        if self.is_open() {
             // This call finds out. Should it take long, there is another after the same pause.
             self.open_until = Some(now + PAUSE);
         }

@@ -246,12 +246,17 @@ impl<'a> From<&'a TokenPolicy> for Purpose<'a> {
             issuer: policy.issuer(),
             algorithms: policy.allowed_algorithms(),
             allows_http_loopback: policy.is_http_loopback_allowed(),
-            issuer_is_told: policy.check().is_err_and(|error| {
-                let mut faults = error.faults().iter();
-                faults.any(|fault| fault.setting() == "issuer")
-            }),
+            issuer_is_told: is_about_issuer(policy.check()),
         }
     }
+}
+
+/// Whether the check of a policy complains about the issuer.
+pub(crate) fn is_about_issuer(checked: Result<(), ConfigError>) -> bool {
+    checked.is_err_and(|error| {
+        let mut faults = error.faults().iter();
+        faults.any(|fault| fault.setting() == "issuer")
+    })
 }
 
 impl PartialEq for Source {

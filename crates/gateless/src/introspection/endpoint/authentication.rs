@@ -149,7 +149,10 @@ impl ClientAuthentication {
                 }
             },
             Method::Bearer if HeaderValue::from_str(&text).is_err() => {
-                faults.add("client_authentication", "token is not one");
+                faults.add(
+                    "client_authentication",
+                    "has a token that no field can carry",
+                );
                 return None;
             }
             _ => None,

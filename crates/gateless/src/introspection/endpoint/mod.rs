@@ -16,7 +16,7 @@ pub use self::authentication::ClientAuthentication;
 use self::client::Signed;
 pub(super) use self::client::{CallError, Client, Told};
 pub use self::secret::Secret;
-use crate::keys::{Keys, Purpose};
+use crate::keys::{Keys, Purpose, is_about_issuer};
 use crate::outbound::{Discovery, HttpSettings, checked_url};
 
 /// Where tokens are introspected (RFC 7662), and how much of that at once.
@@ -246,10 +246,7 @@ impl<'a> From<&'a IntrospectionPolicy> for Purpose<'a> {
             issuer: policy.issuer(),
             algorithms: policy.allowed_algorithms(),
             allows_http_loopback: policy.is_http_loopback_allowed(),
-            issuer_is_told: policy.check().is_err_and(|error| {
-                let mut faults = error.faults().iter();
-                faults.any(|fault| fault.setting() == "issuer")
-            }),
+            issuer_is_told: is_about_issuer(policy.check()),
         }
     }
 }
