@@ -109,6 +109,8 @@ reasons! {
         BindingUnsupported = "binding_unsupported",
         /// The token was delegated (`act`) where delegation is forbidden.
         DelegationNotAllowed = "delegation_not_allowed",
+        /// The token was revoked, or its session, subject, client, issuer or key: somebody uses what is not to be used any more.
+        Revoked = "revoked",
     }
 }
 

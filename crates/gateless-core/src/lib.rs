@@ -13,6 +13,7 @@
 //! | [`Wire`], [`Renderer`] | gRPC or HTTP, and the response that carries a rejection |
 //! | [`OnOutage`] | what happens while a dependency is away |
 //! | [`SharedStore`] | small values that a fleet shares for a while |
+//! | `Revocation`, `RevocationLog` | what is refused although its issuer signed it, and where that is kept |
 //! | [`Clock`], [`Timestamp`], [`Monotonic`] | wall-clock time for claims, monotonic time for ages |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -29,6 +30,8 @@ mod problem;
 mod rejection;
 mod render;
 mod requirement;
+#[cfg(feature = "revocation")]
+mod revocation;
 mod scope;
 mod secret;
 mod store;
@@ -50,6 +53,12 @@ pub use rejection::{Dependency, Rejection};
 pub use render::{Renderer, RendererBuilder};
 pub use requirement::{
     ClaimPath, ClaimValue, EmptyRequirement, Requirement, ScopeHierarchy, Shortfall, StepUp,
+};
+#[cfg(feature = "revocation")]
+#[cfg_attr(docsrs, doc(cfg(feature = "revocation")))]
+pub use revocation::{
+    Appended, LogPosition, LogTail, Revocation, RevocationChange, RevocationId, RevocationIds,
+    RevocationKind, RevocationLog, RevocationRecord, TokenDigest,
 };
 pub use scope::{InvalidScope, Scope, ScopeSet};
 pub use secret::AccessToken;

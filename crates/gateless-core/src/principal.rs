@@ -2,11 +2,15 @@
 
 use std::fmt;
 use std::sync::Arc;
+#[cfg(feature = "revocation")]
+use std::sync::OnceLock;
 
 use http::Extensions;
 use serde::de::DeserializeOwned;
 
 use crate::rejection::Rejection;
+#[cfg(feature = "revocation")]
+use crate::revocation::{RevocationIds, TokenDigest};
 use crate::scope::ScopeSet;
 use crate::time::Timestamp;
 
@@ -16,7 +20,14 @@ use crate::time::Timestamp;
 /// caller's identity is always the pair ([`issuer`](Self::issuer), [`subject`](Self::subject)): the same subject at
 /// two issuers is two callers (OpenID Connect Core §5.7). Texts are compared byte for byte, never normalised.
 #[derive(Clone)]
-pub struct Principal(Arc<PrincipalParts>);
+pub struct Principal(Arc<Inner>);
+
+struct Inner {
+    parts: PrincipalParts,
+    /// Found out by whoever asks first: a token that is remembered is asked about with every request.
+    #[cfg(feature = "revocation")]
+    revocation_ids: OnceLock<RevocationIds>,
+}
 
 /// Whether a person or a client acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -61,6 +72,10 @@ pub struct PrincipalParts {
     pub client_id: Option<Box<str>>,
     /// The token's own id (`jti`).
     pub token_id: Option<Box<str>>,
+    /// What a token without an id is told apart by.
+    #[cfg(feature = "revocation")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "revocation")))]
+    pub token_digest: Option<TokenDigest>,
     /// The session at the issuer (`sid`).
     pub session_id: Option<Box<str>>,
     /// A person or a client.
@@ -94,6 +109,8 @@ impl PrincipalParts {
             subject: None,
             client_id: None,
             token_id: None,
+            #[cfg(feature = "revocation")]
+            token_digest: None,
             session_id: None,
             kind: PrincipalKind::User,
             scopes: ScopeSet::empty(),
@@ -116,7 +133,11 @@ impl Principal {
     /// after a complete check; an authentication stage of your own does the same.
     #[must_use]
     pub fn assert_authenticated(parts: PrincipalParts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Inner {
+            parts,
+            #[cfg(feature = "revocation")]
+            revocation_ids: OnceLock::new(),
+        }))
     }
 
     /// The principal that an authentication layer attached to the request.
@@ -152,89 +173,98 @@ impl Principal {
     /// Who issued the token.
     #[must_use]
     pub fn issuer(&self) -> &str {
-        &self.0.issuer
+        &self.0.parts.issuer
     }
 
     /// The subject at that issuer. `None` for tokens of clients that name no subject.
     #[must_use]
     pub fn subject(&self) -> Option<&str> {
-        self.0.subject.as_deref()
+        self.0.parts.subject.as_deref()
     }
 
     /// The client that the token was issued to (`client_id`; `azp` and others in the lax profile).
     #[must_use]
     pub fn client_id(&self) -> Option<&str> {
-        self.0.client_id.as_deref()
+        self.0.parts.client_id.as_deref()
     }
 
     /// The token's own id (`jti`), unique per issuer.
     #[must_use]
     pub fn token_id(&self) -> Option<&str> {
-        self.0.token_id.as_deref()
+        self.0.parts.token_id.as_deref()
     }
 
     /// The session at the issuer (`sid`).
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
-        self.0.session_id.as_deref()
+        self.0.parts.session_id.as_deref()
     }
 
     /// Whether a person or a client acts.
     #[must_use]
     pub fn kind(&self) -> PrincipalKind {
-        self.0.kind
+        self.0.parts.kind
     }
 
     /// What the token grants.
     #[must_use]
     pub fn scopes(&self) -> &ScopeSet {
-        &self.0.scopes
+        &self.0.parts.scopes
     }
 
     /// Whom the token is meant for; at least one of them is this service. Empty where an introspection policy accepts
     /// answers without an audience, and this one had none.
     pub fn audience(&self) -> impl Iterator<Item = &str> {
-        self.0.audience.iter().map(AsRef::as_ref)
+        self.0.parts.audience.iter().map(AsRef::as_ref)
     }
 
     /// When the token ends, without the leeway.
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
-        self.0.expires_at
+        self.0.parts.expires_at
     }
 
     /// When the token was issued.
     #[must_use]
     pub fn issued_at(&self) -> Option<Timestamp> {
-        self.0.issued_at
+        self.0.parts.issued_at
     }
 
     /// When the person last proved who they are (`auth_time`).
     #[must_use]
     pub fn authenticated_at(&self) -> Option<Timestamp> {
-        self.0.authenticated_at
+        self.0.parts.authenticated_at
     }
 
     /// How well they proved it (`acr`).
     #[must_use]
     pub fn authentication_context(&self) -> Option<&str> {
-        self.0.authentication_context.as_deref()
+        self.0.parts.authentication_context.as_deref()
     }
 
     /// Who acts on the subject's behalf, the current actor first; empty without delegation (RFC 8693 §4.1).
     #[must_use]
     pub fn actors(&self) -> &[Actor] {
-        &self.0.actors
+        &self.0.parts.actors
     }
 
     /// The key that signed the token (`kid`).
     #[must_use]
     pub fn key_id(&self) -> Option<&str> {
-        self.0.key_id.as_deref()
+        self.0.parts.key_id.as_deref()
+    }
+
+    /// Under which names this caller could be revoked.
+    #[cfg(feature = "revocation")]
+    #[cfg_attr(docsrs, doc(cfg(feature = "revocation")))]
+    #[must_use]
+    pub fn revocation_ids(&self) -> &RevocationIds {
+        let ids = &self.0.revocation_ids;
+        ids.get_or_init(|| RevocationIds::of(&self.0.parts))
     }
 
     pub(crate) fn claims_json(&self) -> &str {
-        &self.0.claims
+        &self.0.parts.claims
     }
 
     /// About how much memory the principal takes, in bytes: what a cache of them counts.
@@ -242,7 +272,7 @@ impl Principal {
     pub fn size(&self) -> usize {
         /// What an allocation costs on top of its content.
         const OVERHEAD: usize = 16;
-        let parts = &*self.0;
+        let parts = &self.0.parts;
         let texts = [
             &parts.subject,
             &parts.client_id,
@@ -257,7 +287,7 @@ impl Principal {
         let actor = |actor: &Actor| {
             size_of::<Actor>() + actor.subject.len() + OVERHEAD + optional(&actor.issuer)
         };
-        size_of::<PrincipalParts>()
+        size_of::<Inner>()
             + texts.into_iter().map(optional).sum::<usize>()
             + parts.scopes.iter().map(str::len).sum::<usize>()
             + parts
@@ -276,7 +306,7 @@ impl Principal {
     ///
     /// [`ClaimsError`] when they do not have the form of `T`.
     pub fn claims<T: DeserializeOwned>(&self) -> Result<T, ClaimsError> {
-        serde_json::from_str(&self.0.claims).map_err(|error| ClaimsError {
+        serde_json::from_str(&self.0.parts.claims).map_err(|error| ClaimsError {
             column: error.column(),
         })
     }
@@ -284,7 +314,7 @@ impl Principal {
 
 impl fmt::Debug for Principal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Principal").field(&self.0).finish()
+        f.debug_tuple("Principal").field(&self.0.parts).finish()
     }
 }
 
@@ -336,6 +366,8 @@ mod tests {
             subject: Some("canary-subject".into()),
             client_id: Some("canary-client".into()),
             token_id: Some("canary-jti".into()),
+            #[cfg(feature = "revocation")]
+            token_digest: None,
             session_id: None,
             kind: PrincipalKind::User,
             scopes: ScopeSet::parse("canary-scope").unwrap(),

@@ -83,6 +83,8 @@ pub enum Dependency {
     Keys,
     /// The authorization server that knows about a token (RFC 7662).
     Introspection,
+    /// The list of what was revoked.
+    Denylist,
 }
 
 impl Dependency {
@@ -92,6 +94,7 @@ impl Dependency {
         match self {
             Self::Keys => "keys",
             Self::Introspection => "introspection",
+            Self::Denylist => "denylist",
         }
     }
 }

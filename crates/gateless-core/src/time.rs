@@ -15,6 +15,9 @@ impl Timestamp {
     /// The Unix epoch.
     pub const EPOCH: Self = Self(0);
 
+    /// The end of the range, some 292 million years from now: for what has no end.
+    pub const MAX: Self = Self(i64::MAX);
+
     /// From whole seconds since the epoch; saturates at the ends of the range.
     #[must_use]
     pub const fn from_secs(secs: i64) -> Self {

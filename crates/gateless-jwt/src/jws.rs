@@ -29,6 +29,11 @@ impl<'t> Jws<'t> {
         Ok((jws, segments.payload))
     }
 
+    /// What the signature is over: the token without it.
+    pub(crate) const fn signed(&self) -> &'t str {
+        self.signed
+    }
+
     /// Checks the header against `policy` and the signature against `keys`. Tells which key verified it.
     pub(crate) fn verify(&self, keys: &KeySet, policy: &TokenPolicy) -> Result<Stamp, TokenFault> {
         let is_expected = match (policy.profile, self.header.media_type()) {

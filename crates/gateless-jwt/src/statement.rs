@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use gateless_core::{Principal, PrincipalKind, PrincipalParts, ScopeSet, Timestamp, TokenFault};
+use gateless_core::{
+    Principal, PrincipalKind, PrincipalParts, ScopeSet, Timestamp, TokenDigest, TokenFault,
+};
 
 use crate::claims::Claims;
 use crate::terms::Terms;
@@ -17,7 +19,7 @@ pub(crate) struct Statement {
 }
 
 /// What a policy has settled about the claims: the rest is taken over from them as it stands.
-pub(crate) struct Settled {
+pub(crate) struct Settled<'t> {
     pub(crate) issuer: Arc<str>,
     pub(crate) client_id: Option<Box<str>>,
     pub(crate) scopes: ScopeSet,
@@ -26,20 +28,27 @@ pub(crate) struct Settled {
     /// The issuer names no end: the policy set one, and how long the token lives is not known.
     pub(crate) is_end_assumed: bool,
     pub(crate) key_id: Option<Box<str>>,
+    /// The part of the token's text that has one spelling only.
+    pub(crate) identity: &'t str,
     pub(crate) json: Box<str>,
 }
 
 impl Statement {
-    pub(crate) fn new(claims: Claims, settled: Settled) -> Self {
+    pub(crate) fn new(claims: Claims, settled: Settled<'_>) -> Self {
         let kind = match &claims.subject {
             Some(subject) if Some(subject) != settled.client_id.as_ref() => PrincipalKind::User,
             _ => PrincipalKind::Client,
+        };
+        let token_digest = match claims.token_id {
+            Some(_) => None,
+            None => Some(TokenDigest::of(settled.identity)),
         };
         let principal = Principal::assert_authenticated(PrincipalParts {
             issuer: settled.issuer,
             subject: claims.subject,
             client_id: settled.client_id,
             token_id: claims.token_id,
+            token_digest,
             session_id: claims.session_id,
             kind,
             scopes: settled.scopes,

@@ -115,6 +115,7 @@ impl<'t> Unverified<'t> {
             audience,
             expires_at,
             is_end_assumed: false,
+            identity: jws.signed(),
             key_id: jws.header.into_key_id(),
             json,
         };

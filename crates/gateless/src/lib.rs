@@ -61,6 +61,9 @@ mod body;
 mod clock;
 #[cfg(feature = "bearer")]
 mod credentials;
+#[cfg(feature = "denylist")]
+#[cfg_attr(docsrs, doc(cfg(feature = "denylist")))]
+pub mod denylist;
 #[cfg(feature = "bearer")]
 mod digest;
 #[cfg(feature = "bearer")]
@@ -105,6 +108,12 @@ pub use gateless_core::{
     ProblemBody, Rejection, Renderer, RendererBuilder, Requirement, Route, Scope, ScopeHierarchy,
     ScopeSet, SharedStore, Shortfall, StepUp, StoreError, StoreFuture, StoreKey, Timestamp,
     TokenFault, Wire, acr, scope, scopes,
+};
+#[cfg(feature = "denylist")]
+#[cfg_attr(docsrs, doc(cfg(feature = "denylist")))]
+pub use gateless_core::{
+    Appended, LogPosition, LogTail, Revocation, RevocationChange, RevocationId, RevocationIds,
+    RevocationKind, RevocationLog, RevocationRecord, TokenDigest,
 };
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]

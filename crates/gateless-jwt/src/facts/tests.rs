@@ -28,6 +28,7 @@ fn facts(expires_at: i64, issued_at: Option<i64>, not_before: Option<i64>) -> Fa
         subject: Some("user-1".into()),
         client_id: Some("web".into()),
         token_id: None,
+        token_digest: None,
         session_id: None,
         kind: PrincipalKind::User,
         scopes: gateless_core::ScopeSet::empty(),

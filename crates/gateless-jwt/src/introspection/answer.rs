@@ -11,6 +11,7 @@ use super::policy::IntrospectionPolicy;
 use super::signed;
 use crate::json::{self, Flag, Object, Texts};
 use crate::jwk::KeySet;
+use crate::shape::TokenShape;
 use crate::statement::{Settled, Statement};
 
 /// What the authorization server says about a token (RFC 7662 §2.2).
@@ -31,11 +32,11 @@ use crate::statement::{Settled, Statement};
 ///     "scope": "orders:read"
 /// }"#;
 ///
-/// let Answer::Active(token) = Answer::read(body)? else {
+/// let Answer::Active(active) = Answer::read(body)? else {
 ///     return Err(TokenFault::Inactive.into());
 /// };
 /// // The facts may be kept; whether they are good enough is asked for every request.
-/// let facts = token.into_facts(&policy, asked_at)?;
+/// let facts = active.into_facts("2YotnFZFEjr1zCsicMWpAA", &policy, asked_at)?;
 /// let principal = facts.clone().judge(&policy, asked_at)?;
 /// assert_eq!(principal.subject(), Some("user-1"));
 ///
@@ -204,7 +205,8 @@ impl ActiveToken {
     }
 
     /// Reads the claims as `policy` reads them. `asked_at` is when the server was asked, also where the answer comes
-    /// from a cache.
+    /// from a cache. `token` is the one that was asked about: where the answer gives it no id (`jti`), its digest
+    /// stands for one.
     ///
     /// The identity is `sub`, or for a client that acts for itself `client_id`. The `username` of an answer is for people
     /// to read (RFC 7662 §2.2), so it stays among the claims; but somebody who is named there, and not by `sub`, is not
@@ -220,6 +222,7 @@ impl ActiveToken {
     /// says.
     pub fn into_facts(
         self,
+        token: &str,
         policy: &IntrospectionPolicy,
         asked_at: Timestamp,
     ) -> Result<IntrospectedFacts, TokenFault> {
@@ -283,9 +286,23 @@ impl ActiveToken {
             expires_at,
             is_end_assumed,
             key_id: None,
+            identity: identity(token),
             json,
         };
         Ok(IntrospectedFacts::new(Statement::new(claims, settled)))
+    }
+}
+
+/// The part of a token that has one spelling only: of a JWT, the signature can be written in several ways.
+fn identity(token: &str) -> &str {
+    let signed = token.rsplit_once('.').map(|(signed, _)| signed);
+    match signed {
+        Some(signed)
+            if TokenShape::may_be_jose(token.as_bytes()) && signed.matches('.').count() == 1 =>
+        {
+            signed
+        }
+        _ => token,
     }
 }
 

@@ -95,7 +95,13 @@ impl Introspector {
                     self.health.succeeded(leave);
                     let may_contradict =
                         matches!(shared, Shared::Unused) || matches!(flight.whose(), Whose::Known);
-                    return Ok(self.learn(told, asked_at, now + self.lifetime, may_contradict));
+                    return Ok(self.learn(
+                        token,
+                        told,
+                        asked_at,
+                        now + self.lifetime,
+                        may_contradict,
+                    ));
                 }
                 Err(error) => {
                     self.metrics.called(error.code());
@@ -113,6 +119,7 @@ impl Introspector {
     /// were told before.
     fn learn(
         &self,
+        token: &str,
         told: Told,
         asked_at: Timestamp,
         fresh_until: Monotonic,
@@ -120,11 +127,11 @@ impl Introspector {
     ) -> Learnt {
         let is_shared = self.shared.is_some();
         match told {
-            Told::Active(token) => {
+            Told::Active(active) => {
                 self.metrics.called("active");
-                let json = is_shared.then(|| token.json().into());
+                let json = is_shared.then(|| active.json().into());
                 Learnt {
-                    finding: token.into_facts(&self.policy, asked_at),
+                    finding: active.into_facts(token, &self.policy, asked_at),
                     memory: Memory::Until(fresh_until),
                     to_share: json.map(|json| SharedAnswer { asked_at, json }),
                 }
@@ -161,7 +168,7 @@ impl Introspector {
         let (found, name) = match tier.get(token).await {
             Lookup::Missing => (Shared::Missing, "missing"),
             Lookup::Failed(failure) => (Shared::Missing, failure.name()),
-            Lookup::Found(answer) => match self.learn_shared(&answer) {
+            Lookup::Found(answer) => match self.learn_shared(token, &answer) {
                 Some(learnt) => (Shared::Known(learnt), "found"),
                 None => (Shared::Unused, "unused"),
             },
@@ -170,7 +177,8 @@ impl Introspector {
         found
     }
 
-    fn learn_shared(&self, SharedAnswer { asked_at, json }: &SharedAnswer) -> Option<Learnt> {
+    fn learn_shared(&self, token: &str, answer: &SharedAnswer) -> Option<Learnt> {
+        let SharedAnswer { asked_at, json } = answer;
         let (now, wall) = (self.clock.monotonic(), self.clock.wall());
         let forgotten = Timestamp::from_millis(self.forgotten_at.load(Ordering::Acquire));
         let is_forgotten = *asked_at <= forgotten.saturating_add(SKEW);
@@ -179,10 +187,10 @@ impl Introspector {
         if is_forgotten || is_ahead || left.is_zero() {
             return None;
         }
-        let Ok(Answer::Active(token)) = Answer::read(json.as_bytes()) else {
+        let Ok(Answer::Active(active)) = Answer::read(json.as_bytes()) else {
             return None;
         };
-        let facts = token.into_facts(&self.policy, *asked_at).ok()?;
+        let facts = active.into_facts(token, &self.policy, *asked_at).ok()?;
         facts.judge_ref(&self.policy, wall).ok()?;
         (wall < facts.expires_at()).then_some(Learnt {
             finding: Ok(facts),

@@ -102,7 +102,7 @@ fn an_audience_that_may_be_missing_still_has_to_match(
 fn tf_03_facts_without_an_audience_are_judged_by_the_policy_that_is_given() {
     let lenient = policy().danger_accept_missing_audience();
     let facts = active(&answer_with(json!({ "aud": null })))
-        .into_facts(&lenient, now())
+        .into_facts(TOKEN, &lenient, now())
         .unwrap();
     assert!(facts.judge_ref(&lenient, now()).is_ok());
     let strict = facts.judge(&policy(), now());
@@ -125,7 +125,9 @@ fn an_issuer_that_is_named_is_the_one_that_was_asked(
 
 #[test]
 fn tf_04_facts_of_one_issuer_are_no_facts_of_another() {
-    let facts = active(&answer()).into_facts(&policy(), now()).unwrap();
+    let facts = active(&answer())
+        .into_facts(TOKEN, &policy(), now())
+        .unwrap();
     let other = IntrospectionPolicy::new("https://other.example.com", AUDIENCE);
     let kept = facts.judge_ref(&other, now());
     assert_eq!(kept.unwrap_err(), TokenFault::IssuerUnknown);
@@ -475,7 +477,7 @@ fn tf_02_a_life_that_is_assumed_begins_when_the_server_was_asked() {
         .assume_lifetime(Duration::from_secs(60))
         .leeway(Duration::ZERO);
     let endless = answer_with(json!({ "exp": null }));
-    let facts = active(&endless).into_facts(&policy, now()).unwrap();
+    let facts = active(&endless).into_facts(TOKEN, &policy, now()).unwrap();
     let end = Timestamp::from_secs(NOW + 60);
     assert_eq!(facts.expires_at(), end);
     let last = Timestamp::from_millis(end.as_millis() - 1);
@@ -484,7 +486,7 @@ fn tf_02_a_life_that_is_assumed_begins_when_the_server_was_asked() {
     // What the server says stands above it, be it shorter or longer.
     for exp in [NOW + 10, NOW + 540] {
         let answer = answer_with(json!({ "exp": exp }));
-        let facts = active(&answer).into_facts(&policy, now()).unwrap();
+        let facts = active(&answer).into_facts(TOKEN, &policy, now()).unwrap();
         assert_eq!(facts.expires_at(), Timestamp::from_secs(exp));
     }
 }
@@ -506,7 +508,7 @@ fn an_assumed_end_is_no_long_life() {
 #[test]
 fn size_counts_at_least_the_claims() {
     let answer = answer_with(json!({ "x": "x".repeat(10_000) }));
-    let facts = active(&answer).into_facts(&policy(), now()).unwrap();
+    let facts = active(&answer).into_facts(TOKEN, &policy(), now()).unwrap();
     assert!(facts.size() > 10_000);
 }
 

@@ -45,7 +45,7 @@ fn again(json: &str, policy: &IntrospectionPolicy) -> Result<Principal, TokenFau
     let Ok(Answer::Active(token)) = Answer::read(json.as_bytes()) else {
         panic!("not active");
     };
-    token.into_facts(policy, now())?.judge(policy, now())
+    token.into_facts(TOKEN, policy, now())?.judge(policy, now())
 }
 
 proptest! {
@@ -87,7 +87,7 @@ proptest! {
                 continue;
             };
             let json = token.json().to_owned();
-            let facts = token.into_facts(&policy, now());
+            let facts = token.into_facts(TOKEN, &policy, now());
             if let Ok(facts) = &facts {
                 let by_ref = facts.judge_ref(&policy, now()).map(seen);
                 let by_value = facts.clone().judge(&policy, now());
@@ -128,7 +128,7 @@ proptest! {
     ) {
         let policy = policy().leeway(lifetime).max_lifetime(lifetime).assume_lifetime(lifetime);
         let token = active(&answer_with(json!({ "exp": null })));
-        let facts = token.into_facts(&policy, Timestamp::from_millis(asked_at)).unwrap();
+        let facts = token.into_facts(TOKEN, &policy, Timestamp::from_millis(asked_at)).unwrap();
         let _ = facts.judge(&policy, Timestamp::from_millis(at));
     }
 }

@@ -17,6 +17,8 @@ use super::*;
 use crate::testing::{AUDIENCE, ISSUER, NOW, Signer, claims, key_set, merged, signer};
 use crate::{Algorithm, KeySet, ScopeClaim};
 
+const TOKEN: &str = "an-opaque-token";
+
 fn policy() -> IntrospectionPolicy {
     IntrospectionPolicy::new(ISSUER, AUDIENCE).algorithms(Algorithm::ALL)
 }
@@ -48,7 +50,7 @@ fn active(answer: &Value) -> ActiveToken {
 /// The whole way of an answer, at [`NOW`].
 fn authenticate(answer: &Value, policy: &IntrospectionPolicy) -> Result<Principal, TokenFault> {
     active(answer)
-        .into_facts(policy, now())?
+        .into_facts(TOKEN, policy, now())?
         .judge(policy, now())
 }
 

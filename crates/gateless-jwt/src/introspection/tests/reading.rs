@@ -128,7 +128,7 @@ fn debug_prints_no_claim() {
     let answer = answer_with(json!({ "sub": "canary", "jti": "canary", "x": "canary" }));
     let read = Answer::read(answer.to_string().as_bytes()).unwrap();
     assert_eq!(format!("{read:?}"), "Active(ActiveToken { .. })");
-    let facts = active(&answer).into_facts(&policy(), now()).unwrap();
+    let facts = active(&answer).into_facts(TOKEN, &policy(), now()).unwrap();
     assert!(!format!("{facts:?}").contains("canary"));
 }
 

@@ -58,7 +58,7 @@ fn tf_08_a_signed_answer_is_the_answer_in_it() {
     };
     let inner: Value = serde_json::from_str(token.json()).unwrap();
     assert_eq!(inner, answer());
-    let facts = token.into_facts(&policy(), now()).unwrap();
+    let facts = token.into_facts(TOKEN, &policy(), now()).unwrap();
     let principal = facts.judge(&policy(), now()).unwrap();
     assert_eq!(principal.subject(), Some("user-1"));
 

@@ -1,0 +1,1 @@
+//! The list itself: what is refused, in memory, with the time as an argument.
