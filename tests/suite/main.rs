@@ -7,6 +7,7 @@
 mod authorization;
 mod checklist;
 mod contract;
+mod denylist;
 mod interop;
 mod introspection;
 mod key_control;

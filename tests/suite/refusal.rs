@@ -177,6 +177,14 @@ impl Refusal {
         }
     }
 
+    /// DOWN: nobody can say whether it was revoked.
+    pub(crate) fn unlisted(retry_after: u64) -> Self {
+        Self {
+            reason: "denylist".into(),
+            ..Self::down(retry_after)
+        }
+    }
+
     /// DOWN: the server that knows about a token cannot be asked.
     pub(crate) fn unanswered(retry_after: u64) -> Self {
         Self {

@@ -22,6 +22,7 @@ mod acr;
 #[cfg(feature = "axum")]
 mod axum;
 mod config;
+mod digest;
 mod fault;
 mod grpc;
 mod outage;
@@ -45,6 +46,7 @@ pub use acr::{Acr, InvalidAcr};
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub use axum::{Claims, ExtractorRejection};
 pub use config::{ConfigError, ConfigFault};
+pub use digest::TokenDigest;
 pub use fault::{PresentationFault, TokenFault};
 pub use outage::OnOutage;
 pub use principal::{Actor, Anonymous, ClaimsError, Principal, PrincipalKind, PrincipalParts};
@@ -58,7 +60,7 @@ pub use requirement::{
 #[cfg_attr(docsrs, doc(cfg(feature = "revocation")))]
 pub use revocation::{
     Appended, LogPosition, LogTail, Revocation, RevocationChange, RevocationId, RevocationIds,
-    RevocationKind, RevocationLog, RevocationRecord, TokenDigest,
+    RevocationKind, RevocationLog, RevocationRecord,
 };
 pub use scope::{InvalidScope, Scope, ScopeSet};
 pub use secret::AccessToken;

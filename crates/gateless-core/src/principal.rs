@@ -8,9 +8,10 @@ use std::sync::OnceLock;
 use http::Extensions;
 use serde::de::DeserializeOwned;
 
+use crate::digest::TokenDigest;
 use crate::rejection::Rejection;
 #[cfg(feature = "revocation")]
-use crate::revocation::{RevocationIds, TokenDigest};
+use crate::revocation::RevocationIds;
 use crate::scope::ScopeSet;
 use crate::time::Timestamp;
 
@@ -73,8 +74,6 @@ pub struct PrincipalParts {
     /// The token's own id (`jti`).
     pub token_id: Option<Box<str>>,
     /// What a token without an id is told apart by.
-    #[cfg(feature = "revocation")]
-    #[cfg_attr(docsrs, doc(cfg(feature = "revocation")))]
     pub token_digest: Option<TokenDigest>,
     /// The session at the issuer (`sid`).
     pub session_id: Option<Box<str>>,
@@ -109,7 +108,6 @@ impl PrincipalParts {
             subject: None,
             client_id: None,
             token_id: None,
-            #[cfg(feature = "revocation")]
             token_digest: None,
             session_id: None,
             kind: PrincipalKind::User,
@@ -366,7 +364,6 @@ mod tests {
             subject: Some("canary-subject".into()),
             client_id: Some("canary-client".into()),
             token_id: Some("canary-jti".into()),
-            #[cfg(feature = "revocation")]
             token_digest: None,
             session_id: None,
             kind: PrincipalKind::User,

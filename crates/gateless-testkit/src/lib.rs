@@ -33,6 +33,8 @@
 //! | [`RouteCheck`] | proof that a service asks on each route for what is declared |
 //! | [`MemoryStore`] | a store that instances of a service share, which fails on demand ([`StoreFault`]) |
 //! | [`shared_store_conformance`] | what a store has to do, for those who write one |
+//! | [`MemoryLog`] | a log of revocations that instances of a service share, which fails and forgets on demand ([`LogFault`]) |
+//! | [`revocation_log_conformance`] | what such a log has to do, for those who write one |
 //! | [`Unforgiving`], [`Recorder`] | services to put under a layer |
 //!
 //! # Not for production
@@ -52,6 +54,8 @@ mod issuer;
 mod jws;
 mod key;
 mod keyring;
+mod log;
+mod log_conformance;
 mod payload;
 mod routes;
 mod server;
@@ -67,6 +71,8 @@ pub use conformance::shared_store_conformance;
 pub use fault::Fault;
 pub use introspection::{ClientAuth, Introspected, OpaqueTokenBuilder};
 pub use issuer::{Requests, TestIssuer};
+pub use log::{LogFault, MemoryLog};
+pub use log_conformance::revocation_log_conformance;
 pub use routes::{RouteCheck, RouteFaults};
 pub use service::{Recorder, Unforgiving};
 pub use store::{MemoryStore, StoreFault};

@@ -38,13 +38,17 @@
 //! # }
 //! ```
 
+#[cfg(feature = "denylist")]
+use gateless_core::AccessToken;
 use gateless_core::{ConfigError, Rejection, Renderer};
 use gateless_jwt::TokenShape;
 use tower_layer::Layer;
 
-use crate::bearer::{BearerAuth, BearerHandle, OptionalBearerAuth};
+use crate::bearer::{Authenticator, BearerAuth, BearerHandle, OptionalBearerAuth};
 use crate::gate::{BoxedWait, Gate, Gated, Head, Pass, Step, Verdict};
 use crate::introspection::{Introspection, IntrospectionHandle, OptionalIntrospection};
+#[cfg(feature = "denylist")]
+use crate::verifier::{TokenVerifier, Verification};
 
 /// A layer that checks JWTs in the process, and asks about all other tokens. See the [module](self).
 ///
@@ -119,11 +123,10 @@ impl Both {
             if let Some(verdict) = bearer.recall_presented(presented) {
                 return Step::Now(verdict);
             }
-            let is_local = |token| match TokenShape::of(token) {
-                TokenShape::Jwt { issuer } => bearer.trusts(&issuer),
-                _ => false,
-            };
-            if presented.token().is_ok_and(is_local) {
+            if presented
+                .token()
+                .is_ok_and(|token| is_local(&bearer, token))
+            {
                 return bearer.decide_on(presented);
             }
         }
@@ -131,8 +134,41 @@ impl Both {
         introspection.decide_on(presented, &bearer.credentials)
     }
 
+    #[cfg(feature = "denylist")]
+    fn verify(&self, token: AccessToken) -> Verification<'_> {
+        if is_local(&self.bearer.current(), token.expose()) {
+            self.bearer.verify(token)
+        } else {
+            self.introspection.verify(token)
+        }
+    }
+
     fn renderer(&self) -> Renderer {
         self.bearer.current().renderer.clone()
+    }
+}
+
+/// Whether a token is a JWT of an issuer whose tokens are checked in the process.
+fn is_local(bearer: &Authenticator, token: &str) -> bool {
+    match TokenShape::of(token) {
+        TokenShape::Jwt { issuer } => bearer.trusts(&issuer),
+        _ => false,
+    }
+}
+
+#[cfg(feature = "denylist")]
+#[cfg_attr(docsrs, doc(cfg(feature = "denylist")))]
+impl TokenVerifier for HybridAuth {
+    fn verify(&self, token: AccessToken) -> Verification<'_> {
+        self.0.verify(token)
+    }
+}
+
+#[cfg(feature = "denylist")]
+#[cfg_attr(docsrs, doc(cfg(feature = "denylist")))]
+impl TokenVerifier for OptionalHybridAuth {
+    fn verify(&self, token: AccessToken) -> Verification<'_> {
+        self.0.verify(token)
     }
 }
 

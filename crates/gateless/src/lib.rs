@@ -57,7 +57,7 @@
 #[cfg_attr(docsrs, doc(cfg(feature = "bearer")))]
 pub mod bearer;
 mod body;
-#[cfg(any(feature = "bearer", feature = "scope"))]
+#[cfg(any(feature = "bearer", feature = "denylist", feature = "scope"))]
 mod clock;
 #[cfg(feature = "bearer")]
 mod credentials;
@@ -89,6 +89,8 @@ mod pool;
 #[cfg(feature = "proto")]
 #[cfg_attr(docsrs, doc(cfg(feature = "proto")))]
 pub mod proto;
+#[cfg(feature = "denylist")]
+mod purge;
 #[cfg(feature = "resource_metadata")]
 #[cfg_attr(docsrs, doc(cfg(feature = "resource_metadata")))]
 pub mod resource;
@@ -96,10 +98,15 @@ pub mod resource;
 #[cfg_attr(docsrs, doc(cfg(feature = "scope")))]
 pub mod scope;
 pub mod strip;
+#[cfg(feature = "denylist")]
+mod verifier;
 
 pub use body::GateBody;
-#[cfg(any(feature = "bearer", feature = "scope"))]
-#[cfg_attr(docsrs, doc(cfg(any(feature = "bearer", feature = "scope"))))]
+#[cfg(any(feature = "bearer", feature = "denylist", feature = "scope"))]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(feature = "bearer", feature = "denylist", feature = "scope")))
+)]
 pub use clock::SystemClock;
 pub use gateless_core::{
     Access, AccessToken, Acr, Actor, Anonymous, ClaimPath, ClaimValue, ClaimsError, Clock,
@@ -107,13 +114,13 @@ pub use gateless_core::{
     Monotonic, OnOutage, PresentationFault, Principal, PrincipalKind, PrincipalParts, Problem,
     ProblemBody, Rejection, Renderer, RendererBuilder, Requirement, Route, Scope, ScopeHierarchy,
     ScopeSet, SharedStore, Shortfall, StepUp, StoreError, StoreFuture, StoreKey, Timestamp,
-    TokenFault, Wire, acr, scope, scopes,
+    TokenDigest, TokenFault, Wire, acr, scope, scopes,
 };
 #[cfg(feature = "denylist")]
 #[cfg_attr(docsrs, doc(cfg(feature = "denylist")))]
 pub use gateless_core::{
     Appended, LogPosition, LogTail, Revocation, RevocationChange, RevocationId, RevocationIds,
-    RevocationKind, RevocationLog, RevocationRecord, TokenDigest,
+    RevocationKind, RevocationLog, RevocationRecord,
 };
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]

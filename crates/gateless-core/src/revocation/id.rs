@@ -4,6 +4,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::digest::TokenDigest;
 use crate::principal::PrincipalParts;
 
 /// What kind of thing is revoked.
@@ -129,7 +130,11 @@ impl RevocationId {
     /// One token without an id, by its digest.
     #[must_use]
     pub fn token_digest(issuer: &str, digest: &TokenDigest) -> Self {
-        Self::new(RevocationKind::Token, issuer, &tagged(b'd', &digest.0))
+        Self::new(
+            RevocationKind::Token,
+            issuer,
+            &tagged(b'd', digest.as_bytes()),
+        )
     }
 
     /// A session (`sid`).
@@ -218,25 +223,6 @@ impl fmt::Debug for RevocationId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, ..] = self.digest;
         write!(f, "{}:{a:02x}{b:02x}{c:02x}{d:02x}…", self.kind.name())
-    }
-}
-
-/// The SHA-256 of a token that has no id: of an opaque token as it is, of a JWT without its signature, as that can be
-/// written in several ways.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct TokenDigest([u8; 32]);
-
-impl TokenDigest {
-    /// Of a token: of all of it when it is opaque, of the first two parts with the dot between them when it is a JWT.
-    #[must_use]
-    pub fn of(text: &str) -> Self {
-        Self(Sha256::digest(text).into())
-    }
-}
-
-impl fmt::Debug for TokenDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("TokenDigest([redacted])")
     }
 }
 

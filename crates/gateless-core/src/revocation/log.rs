@@ -43,7 +43,7 @@ pub enum Appended {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LogTail {
-    /// These changes, in this order; with none of them, the follower has seen everything.
+    /// These changes, in this order: all that were there when the log was asked. The follower knows everything then.
     Changes {
         /// The changes.
         changes: Vec<RevocationChange>,

@@ -9,9 +9,10 @@ mod tests;
 use std::fmt;
 use std::time::Duration;
 
-pub use self::id::{RevocationId, RevocationIds, RevocationKind, TokenDigest};
+pub use self::id::{RevocationId, RevocationIds, RevocationKind};
 pub use self::log::{Appended, LogPosition, LogTail, RevocationLog};
 pub use self::record::{RevocationChange, RevocationRecord};
+use crate::digest::TokenDigest;
 use crate::principal::Principal;
 use crate::time::Timestamp;
 
@@ -45,7 +46,9 @@ pub struct Revocation {
 }
 
 impl Revocation {
-    const fn new(id: RevocationId) -> Self {
+    /// What `id` names: for those who keep ids.
+    #[must_use]
+    pub const fn of(id: RevocationId) -> Self {
         Self {
             id,
             expires_at: None,
@@ -56,13 +59,13 @@ impl Revocation {
     /// The token with this id (`jti`).
     #[must_use]
     pub fn token(issuer: &str, token_id: &str) -> Self {
-        Self::new(RevocationId::token(issuer, token_id))
+        Self::of(RevocationId::token(issuer, token_id))
     }
 
     /// The token without an id that has this digest.
     #[must_use]
     pub fn token_digest(issuer: &str, digest: &TokenDigest) -> Self {
-        Self::new(RevocationId::token_digest(issuer, digest))
+        Self::of(RevocationId::token_digest(issuer, digest))
     }
 
     /// The token that `principal` came with.
@@ -71,37 +74,37 @@ impl Revocation {
     #[must_use]
     pub fn this_token(principal: &Principal) -> Option<Self> {
         let id = principal.revocation_ids().token()?;
-        Some(Self::new(id).expires_at(principal.expires_at()))
+        Some(Self::of(id).expires_at(principal.expires_at()))
     }
 
     /// The session with this id (`sid`).
     #[must_use]
     pub fn session(issuer: &str, session_id: &str) -> Self {
-        Self::new(RevocationId::session(issuer, session_id))
+        Self::of(RevocationId::session(issuer, session_id))
     }
 
     /// The subject (`sub`), whose tokens until now are refused: after a new password, or for an account that is suspended.
     #[must_use]
     pub fn subject(issuer: &str, subject: &str) -> Self {
-        Self::new(RevocationId::subject(issuer, subject))
+        Self::of(RevocationId::subject(issuer, subject))
     }
 
     /// The client (`client_id`), whose tokens until now are refused.
     #[must_use]
     pub fn client(issuer: &str, client_id: &str) -> Self {
-        Self::new(RevocationId::client(issuer, client_id))
+        Self::of(RevocationId::client(issuer, client_id))
     }
 
     /// The issuer, whose tokens until now are refused.
     #[must_use]
     pub fn issuer(issuer: &str) -> Self {
-        Self::new(RevocationId::issuer(issuer))
+        Self::of(RevocationId::issuer(issuer))
     }
 
     /// The key with this id (`kid`). It has no end, as whoever has the key can sign for ever.
     #[must_use]
     pub fn key(issuer: &str, key_id: &str) -> Self {
-        Self::new(RevocationId::key(issuer, key_id))
+        Self::of(RevocationId::key(issuer, key_id))
     }
 
     /// When the token ends, where that is known for certain: it need not be remembered for longer. Means something for a

@@ -62,6 +62,12 @@ impl IntrospectedFacts {
         self.statement.principal.expires_at()
     }
 
+    /// Whether this is about a caller that is meant, whatever the time is. Not a decision about it: that is
+    /// [`judge`](Self::judge).
+    pub fn is_of(&self, is_meant: impl FnOnce(&Principal) -> bool) -> bool {
+        is_meant(&self.statement.principal)
+    }
+
     /// About how much memory the facts hold on to, in bytes. Never less than the claims take.
     #[must_use]
     pub fn size(&self) -> usize {

@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+#[cfg(feature = "denylist")]
+use gateless_core::Principal;
 use gateless_core::{Clock, ConfigError, Monotonic, TokenFault};
 use gateless_jwt::Facts;
 
@@ -174,6 +176,15 @@ impl Tokens {
 
     pub(super) fn forget(&self, key: &TokenKey) {
         self.good.remove(key);
+    }
+
+    /// Forgets the tokens of these callers. A walk over all that are good; the others got nobody in.
+    #[cfg(feature = "denylist")]
+    pub(super) fn forget_callers(&self, is_meant: &dyn Fn(&Principal) -> bool) {
+        self.good.retain(|_, known| match &known.finding {
+            Finding::Facts(facts) => !facts.is_of(is_meant),
+            Finding::Fault { .. } => true,
+        });
     }
 
     pub(super) fn clear(&self) {

@@ -242,7 +242,7 @@ impl Authenticator {
     }
 
     /// Judges a token again and again as newer keys come, until it is decided or no newer ones can be had.
-    async fn wait(&self, token: &AccessToken) -> Result<Principal, Rejection> {
+    pub(super) async fn wait(&self, token: &AccessToken) -> Result<Principal, Rejection> {
         let mut refused: Option<(Duration, bool)> = None;
         loop {
             let (store, has_keys) = match self.attempt(token.expose()) {

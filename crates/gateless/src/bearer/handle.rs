@@ -219,6 +219,25 @@ impl BearerHandle {
     }
 }
 
+#[cfg(feature = "denylist")]
+#[cfg_attr(docsrs, doc(cfg(feature = "denylist")))]
+impl crate::verifier::TokenVerifier for BearerHandle {
+    fn verify(&self, token: gateless_core::AccessToken) -> crate::verifier::Verification<'_> {
+        let current = self.0.current.load_full();
+        Box::pin(async move { current.wait(&token).await })
+    }
+}
+
+#[cfg(feature = "denylist")]
+#[cfg_attr(docsrs, doc(cfg(feature = "denylist")))]
+impl crate::purge::ForgetRevoked for BearerHandle {
+    fn forget_revoked(&self, is_revoked: &dyn Fn(&gateless_core::Principal) -> bool) {
+        if let Some(tokens) = &self.current().tokens {
+            tokens.forget_callers(is_revoked);
+        }
+    }
+}
+
 impl fmt::Debug for BearerHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("BearerHandle")

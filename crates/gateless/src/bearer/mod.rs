@@ -59,6 +59,8 @@ use tower_layer::Layer;
 
 pub use self::builder::BearerAuthBuilder;
 pub use self::cache::TokenCache;
+#[cfg(feature = "introspection")]
+pub(crate) use self::decide::Authenticator;
 pub use self::handle::{BearerHandle, KeysUnavailable, ReloadError};
 pub use crate::credentials::{Credentials, CsrfDefence, SecureTransport, TlsEvidence};
 pub use crate::epoch::PolicyEpoch;

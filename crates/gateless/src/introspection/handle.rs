@@ -198,6 +198,29 @@ impl Introspector {
     }
 }
 
+#[cfg(feature = "denylist")]
+#[cfg_attr(docsrs, doc(cfg(feature = "denylist")))]
+impl crate::verifier::TokenVerifier for IntrospectionHandle {
+    fn verify(&self, token: AccessToken) -> crate::verifier::Verification<'_> {
+        let current = self.0.current.load_full();
+        Box::pin(async move { current.find_caller(token).await })
+    }
+}
+
+#[cfg(feature = "denylist")]
+#[cfg_attr(docsrs, doc(cfg(feature = "denylist")))]
+impl crate::purge::ForgetRevoked for IntrospectionHandle {
+    /// Of what this instance remembers, and no more: answers under way and those of a shared store are judged by the
+    /// denylist when they are used.
+    fn forget_revoked(&self, is_revoked: &dyn Fn(&Principal) -> bool) {
+        let current = self.current();
+        if let Some(answers) = &current.answers {
+            answers.forget_where(|facts| facts.is_of(is_revoked));
+            current.metrics.remembered(|| answers.len());
+        }
+    }
+}
+
 impl fmt::Debug for IntrospectionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("IntrospectionHandle")

@@ -1,0 +1,350 @@
+//! Keeps the list up to date: loads it, follows its log, notices what it missed, and puts back what the log has lost.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use gateless_core::{
+    LogPosition, LogTail, Revocation, RevocationChange, RevocationId, RevocationRecord, StoreError,
+};
+use tokio::sync::{Notify, mpsc};
+use tokio::task;
+use tokio::time::{sleep, timeout};
+
+use super::builder::WhenFull;
+use super::handle::Live;
+use super::list::{ListFull, RevocationList};
+
+/// How long the log may wait for something to come. So the list is confirmed about that often.
+const WAIT: Duration = Duration::from_secs(1);
+/// What the log may take on top of that.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// What a whole list may take.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(300);
+/// Between two tries while the log is away; doubled each time.
+const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(1)];
+/// Caches are walked through no more often than that.
+const PURGE_PAUSE: Duration = Duration::from_secs(1);
+/// How many records are put back into the log at once.
+const PART: usize = 1000;
+
+/// What comes next.
+enum Step {
+    /// The whole list, in place of what there is.
+    Load,
+    /// The whole list, on top of what there is: the log has lost something, and this instance may be the last to know it.
+    Rejoin,
+    /// What comes behind a position.
+    Follow(LogPosition),
+    /// Nobody else writes to this log.
+    Done,
+}
+
+/// Why the list cannot be brought up to date.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SyncError {
+    #[error("{}", innermost(.0))]
+    Log(#[from] StoreError),
+    #[error("no answer in time")]
+    TimedOut,
+    #[error("the list has no room for what others revoked")]
+    Full(#[from] ListFull),
+}
+
+/// The reason behind all the words that were put around it.
+pub(super) fn innermost(error: &StoreError) -> String {
+    let mut error: &dyn std::error::Error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+/// Begins to keep the list of `live` up to date, for as long as somebody else holds it.
+pub(super) fn start(live: &Arc<Live>) {
+    let weak = Arc::downgrade(live);
+    tokio::spawn(keep_up(Weak::clone(&weak)));
+    tokio::spawn(when_told(
+        Arc::clone(&live.to_put_back),
+        Weak::clone(&weak),
+        |live| async move {
+            while let Err(error) = live.put_back().await {
+                live.failed(&error);
+                sleep(PAUSES[1]).await;
+            }
+        },
+    ));
+    if live.has_caches() {
+        tokio::spawn(when_told(
+            Arc::clone(&live.to_purge),
+            weak,
+            |live| async move {
+                live.purge();
+                drop(live);
+                sleep(PURGE_PAUSE).await;
+            },
+        ));
+    }
+}
+
+/// Does something each time that it is told to, until nobody is left to do it for.
+async fn when_told<F: Future<Output = ()>>(
+    notify: Arc<Notify>,
+    live: Weak<Live>,
+    act: impl Fn(Arc<Live>) -> F,
+) {
+    loop {
+        notify.notified().await;
+        let Some(live) = live.upgrade() else { return };
+        act(live).await;
+    }
+}
+
+async fn keep_up(live: Weak<Live>) {
+    let mut step = Step::Load;
+    let [mut pause, longest] = PAUSES;
+    while let Some(live) = live.upgrade() {
+        let outcome = live.take(&step).await;
+        live.measure();
+        match outcome {
+            Ok(Step::Done) => return,
+            Ok(next) => {
+                step = next;
+                [pause, _] = PAUSES;
+            }
+            Err(error) => {
+                live.failed(&error);
+                drop(live);
+                sleep(pause).await;
+                pause = (pause * 2).min(longest);
+            }
+        }
+    }
+}
+
+impl Live {
+    async fn take(&self, step: &Step) -> Result<Step, SyncError> {
+        match step {
+            Step::Load => self.load(None).await,
+            Step::Rejoin => {
+                let list = self.list.load_full();
+                let next = self.load(Some(list)).await?;
+                self.to_put_back.notify_one();
+                Ok(next)
+            }
+            Step::Follow(position) => self.follow(position).await,
+            Step::Done => Ok(Step::Done),
+        }
+    }
+
+    /// Loads everything: on top of a list that is in use, or into a new one that takes its place.
+    async fn load(&self, onto: Option<Arc<RevocationList>>) -> Result<Step, SyncError> {
+        let asked = self.clock.monotonic();
+        let is_new = onto.is_none();
+        let list = onto.unwrap_or_else(|| Arc::new(RevocationList::new(self.capacity)));
+        // What is changed here meanwhile may be missing in what the log hands out.
+        self.changing().meanwhile = Some(Vec::new());
+        let mut held = Ok(());
+        let mut sink = |records: &[RevocationRecord]| {
+            for record in records {
+                if let Err(full) = self.insert(&list, record) {
+                    held = Err(full);
+                }
+            }
+        };
+        let loaded = timeout(LOAD_TIMEOUT, self.log.load(&mut sink)).await;
+        let mut changing = self.changing();
+        let meanwhile = changing.meanwhile.take().unwrap_or_default();
+        let position = loaded.map_err(|_| SyncError::TimedOut)??;
+        held?;
+        if is_new {
+            for change in &meanwhile {
+                self.change(&list, change)?;
+            }
+            self.list.store(list);
+        }
+        drop(changing);
+        self.freshness.confirm(asked);
+        self.loaded();
+        Ok(Step::Follow(position))
+    }
+
+    async fn follow(&self, position: &LogPosition) -> Result<Step, SyncError> {
+        let asked = self.clock.monotonic();
+        let tail = timeout(WAIT + PATIENCE, self.log.follow(position, WAIT)).await;
+        match tail.map_err(|_| SyncError::TimedOut)?? {
+            LogTail::Changes { changes, position } => {
+                self.apply(&changes)?;
+                // Everything that was there when it was asked for is here now.
+                self.freshness.confirm(asked);
+                self.worked();
+                Ok(Step::Follow(position))
+            }
+            LogTail::Alone => {
+                self.freshness.confirm_for_good();
+                self.worked();
+                Ok(Step::Done)
+            }
+            LogTail::Gap => {
+                self.metrics.synced("gap");
+                tracing::warn!(
+                    name: "gateless.denylist.gap",
+                    "changes of the denylist were missed: it is loaded anew"
+                );
+                Ok(Step::Load)
+            }
+            tail => {
+                // `Lost`, or something that this version does not know: what is held here is not given up for it.
+                debug_assert_eq!(tail, LogTail::Lost);
+                self.metrics.synced("lost");
+                tracing::error!(
+                    name: "gateless.denylist.lost",
+                    "the log of the denylist has lost something: what is known here is put back"
+                );
+                Ok(Step::Rejoin)
+            }
+        }
+    }
+
+    /// Puts changes into effect. When there is no room, those from there on are not.
+    pub(super) fn apply(&self, changes: &[RevocationChange]) -> Result<(), ListFull> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut changing = self.changing();
+        let list = self.list.load_full();
+        let applied = changes.iter().try_for_each(|change| {
+            if let Some(meanwhile) = &mut changing.meanwhile {
+                meanwhile.push(*change);
+            }
+            self.change(&list, change)
+        });
+        drop(changing);
+        self.to_purge.notify_one();
+        applied
+    }
+
+    fn change(&self, list: &RevocationList, change: &RevocationChange) -> Result<(), ListFull> {
+        match change {
+            RevocationChange::Revoke(record) => self.insert(list, record),
+            RevocationChange::Unrevoke(id) => {
+                list.unrevoke(*id);
+                Ok(())
+            }
+            // There is no other change; a newer core could bring one, and only a new build of this crate gets that.
+            _ => Ok(()),
+        }
+    }
+
+    fn insert(&self, list: &RevocationList, record: &RevocationRecord) -> Result<(), ListFull> {
+        let now = self.clock.wall();
+        match list.revoke(record, now) {
+            Ok(_) => Ok(()),
+            Err(full) => match self.when_full {
+                WhenFull::Refuse => Err(full),
+                WhenFull::RevokeEverything => {
+                    let freed = list.compact(&self.everything(), now);
+                    tracing::error!(
+                        name: "gateless.denylist.full",
+                        freed,
+                        "the denylist is full: every token that was issued until now is revoked"
+                    );
+                    list.revoke(record, now).map(|_| ())
+                }
+            },
+        }
+    }
+
+    /// All tokens that there are by now.
+    pub(super) fn everything(&self) -> RevocationRecord {
+        let (now, id) = (self.clock.wall(), RevocationId::everything());
+        Revocation::of(id).record(now, self.terms.token_lifetime, self.clock_skew)
+    }
+
+    /// Puts everything that is in force into the log. What it has already costs it nothing.
+    async fn put_back(&self) -> Result<(), SyncError> {
+        let (list, now) = (self.list.load_full(), self.clock.wall());
+        let (sender, mut parts) = mpsc::channel(4);
+        let walk = task::spawn_blocking(move || {
+            let mut part = Vec::with_capacity(PART);
+            list.for_each(now, |record| {
+                part.push(RevocationChange::Revoke(record));
+                if part.len() == PART {
+                    // Nobody takes it any more when the log failed.
+                    let _ = sender
+                        .blocking_send(std::mem::replace(&mut part, Vec::with_capacity(PART)));
+                }
+            });
+            let _ = sender.blocking_send(part);
+        });
+        let mut records = 0;
+        while let Some(part) = parts.recv().await {
+            let appended = timeout(PATIENCE, self.log.append(&part)).await;
+            appended.map_err(|_| SyncError::TimedOut)??;
+            records += part.len();
+        }
+        // It has ended, as the channel is closed.
+        let _ = walk.await;
+        self.metrics.synced("put_back");
+        tracing::warn!(name: "gateless.denylist.put_back", records, "the denylist was put back into its log");
+        Ok(())
+    }
+
+    fn loaded(&self) {
+        self.metrics.synced("loaded");
+        let records = self.list.load().len();
+        tracing::info!(name: "gateless.denylist.loaded", records, "denylist loaded");
+        self.to_purge.notify_one();
+        self.progress.send_modify(|progress| {
+            progress.is_loaded = true;
+            progress.last_failure = None;
+        });
+    }
+
+    fn worked(&self) {
+        self.progress
+            .send_if_modified(|progress| progress.last_failure.take().is_some());
+    }
+
+    fn failed(&self, error: &SyncError) {
+        self.metrics.synced("failed");
+        let reason: Arc<str> = error.to_string().into();
+        self.progress.send_modify(|progress| {
+            // Once for an outage.
+            if progress.last_failure.is_none() {
+                tracing::warn!(
+                    name: "gateless.denylist.failed",
+                    %reason,
+                    "the log of the denylist cannot be followed"
+                );
+            }
+            progress.failures += 1;
+            progress.last_failure = Some(reason);
+        });
+    }
+
+    /// Tells how full and how old the list is.
+    fn measure(&self) {
+        let list = self.list.load();
+        self.metrics
+            .measured(&list, self.freshness.standing(self.clock.monotonic()));
+        let is_nearly_full = list.len() >= self.capacity - self.capacity / 5;
+        let mut changing = self.changing();
+        if is_nearly_full && !changing.has_warned {
+            tracing::error!(
+                name: "gateless.denylist.nearly_full",
+                records = list.len(),
+                capacity = self.capacity,
+                "the denylist is nearly full"
+            );
+        }
+        changing.has_warned = is_nearly_full;
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        // So that the tasks that wait for it see that there is nothing left to do.
+        self.to_purge.notify_one();
+        self.to_put_back.notify_one();
+    }
+}

@@ -1,0 +1,102 @@
+//! What happens when there is no room.
+
+use gateless::denylist::{RevokeError, WhenFull};
+
+use super::*;
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn session(number: u32) -> Revocation {
+    Revocation::session(ISSUER, &format!("session-{number}"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn th_13_a_full_list_says_so_and_drops_nothing() {
+    let world = World::new();
+    let builder = world.builder(OnOutage::FailClosed).capacity(100);
+    let instance = world.instance_of(builder).await;
+    for number in 0..100 {
+        instance.revoke(session(number)).await;
+    }
+    let appends = world.log.appends();
+    for number in 100..110 {
+        let refused = instance.handle().revoke(&session(number)).await;
+        assert!(matches!(refused, Err(RevokeError::Full)));
+    }
+    // The others did not get it either.
+    assert_eq!(world.log.appends(), appends);
+    // What is there already can be said again, and made longer.
+    instance.revoke(session(7)).await;
+    for number in 0..100 {
+        let name = format!("session-{number}");
+        instance
+            .refuses(&world.issuer.token().session_id(name).mint())
+            .await;
+    }
+    assert_eq!(instance.handle().status().records(), 100);
+    instance.accepts(&world.issuer.token().mint()).await;
+
+    // There is room when something is past its end.
+    world.clock.advance(Duration::from_secs(24 * 3600 + 300));
+    world.pass(2 * SECOND).await;
+    instance.revoke(session(100)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn th_13_a_full_list_can_fall_back_to_all_that_was_issued_until_then() {
+    let world = World::new();
+    let builder = || {
+        let builder = world.builder(OnOutage::FailClosed).capacity(100);
+        builder.when_full(WhenFull::RevokeEverything)
+    };
+    let [here, there] = [
+        world.instance_of(builder()).await,
+        world.instance_of(builder()).await,
+    ];
+    let token = |number: u32| world.issuer.token().token_id(format!("token-{number}"));
+    let old = world.issuer.token().expires_in(3600).mint();
+    for number in 0..100 {
+        here.revoke(Revocation::token(ISSUER, &format!("token-{number}")))
+            .await;
+    }
+    here.accepts(&old).await;
+    let revoked: Vec<_> = (0..101)
+        .map(|number| token(number).expires_in(3600).mint())
+        .collect();
+    here.revoke(Revocation::token(ISSUER, "token-100")).await;
+    world.pass(SECOND).await;
+    for instance in [&here, &there] {
+        for token in revoked.iter().step_by(10).chain([&old]) {
+            instance.refuses(token).await;
+        }
+    }
+    world.pass(10 * SECOND).await;
+    for instance in [&here, &there] {
+        instance.accepts(&world.issuer.token().mint()).await;
+        instance.refuses(&old).await;
+        assert!(instance.handle().status().records() < 10);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn th_13_who_cannot_hold_what_others_revoked_is_out_of_date() {
+    let world = World::new();
+    let large = world.instance().await;
+    let small = world.builder(OnOutage::FailClosed).capacity(10);
+    let small = world.instance_of(small).await;
+    for number in 0..11 {
+        large.revoke(session(number)).await;
+    }
+    world.pass(40 * SECOND).await;
+    let token = world.issuer.token().mint();
+    large.accepts(&token).await;
+    small.is_down_for(&token).await;
+    assert_eq!(
+        small.handle().status().last_failure(),
+        Some("the list has no room for what others revoked")
+    );
+    // A new one of that size does not even start.
+    let builder = world.builder(OnOutage::FailClosed).capacity(10);
+    let late = builder.build().unwrap();
+    assert!(late.handle().ready().await.is_err());
+}
