@@ -43,7 +43,11 @@ mod handle;
 mod inlets;
 mod list;
 mod metrics;
+#[cfg(feature = "denylist_file")]
+mod outbox;
 mod revoke;
+#[cfg(feature = "denylist_file")]
+mod sealed;
 mod sync;
 
 use std::fmt;
@@ -54,13 +58,22 @@ use tower_layer::Layer;
 pub use self::builder::{DenylistBuilder, WhenFull};
 use self::decide::Outage;
 pub use self::ephemeral::Ephemeral;
+#[cfg(feature = "denylist_file")]
+#[cfg_attr(docsrs, doc(cfg(feature = "denylist_file")))]
+pub use self::file::RevocationFile;
 pub use self::handle::{DenylistHandle, DenylistStatus, DenylistUnavailable};
 pub use self::inlets::{
     ClientCredentials, RevocationApi, RevocationApiBuilder, RevocationEndpoint,
     RevocationEndpointBuilder,
 };
 pub use self::list::{ListFull, RevocationList};
+#[cfg(feature = "denylist_file")]
+#[cfg_attr(docsrs, doc(cfg(feature = "denylist_file")))]
+pub use self::outbox::{RevocationOutbox, RevocationOutboxBuilder};
 pub use self::revoke::RevokeError;
+#[cfg(feature = "denylist_file")]
+#[cfg_attr(docsrs, doc(cfg(feature = "denylist_file")))]
+pub use self::sealed::RevocationFileError;
 use crate::gate::Gated;
 pub use crate::purge::ForgetRevoked;
 pub use crate::verifier::{TokenVerifier, Verification};
