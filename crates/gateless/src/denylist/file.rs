@@ -235,11 +235,17 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) {
-        while let Some((appends, is_purge_due)) = self.next() {
+        let mut next = self.next();
+        while let Some((appends, is_purge_due)) = next {
             let written = self.write(&appends, is_purge_due).map_err(Arc::new);
-            for append in appends {
-                let _ = append.done.send(written.clone());
+            next = self.next();
+            if next.is_none() {
+                // Whoever was told and closes the file can open it again at once.
+                drop(self);
+                tell(appends, &written);
+                return;
             }
+            tell(appends, &written);
         }
     }
 
@@ -270,6 +276,13 @@ impl Writer {
             self.inner.queue().purge = Purge::done(left, self.inner.clock.monotonic());
         }
         Ok(())
+    }
+}
+
+fn tell(appends: Vec<Append>, written: &Result<(), Arc<RevocationFileError>>) {
+    for append in appends {
+        // Somebody who does not wait any more is not told.
+        let _ = append.done.send(written.clone());
     }
 }
 
