@@ -1,12 +1,13 @@
 //! Who is believed: the layers that authenticate callers, from the few settings that they cannot do without.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gateless::bearer::{BearerAuth, BearerHandle, Keys, OptionalBearerAuth, TokenPolicy};
 use gateless::hybrid::OptionalHybridAuth;
 use gateless::introspection::{
-    ClientAuthentication, Endpoint, Introspection, IntrospectionPolicy, OptionalIntrospection,
-    Secret,
+    ClientAuthentication, Endpoint, Introspection, IntrospectionHandle, IntrospectionPolicy,
+    OptionalIntrospection, Secret,
 };
 use gateless::{ConfigError, OnOutage};
 use gateless_testkit::TestIssuer;
@@ -18,7 +19,11 @@ pub enum Auth {
     /// Whoever brings a good JWT.
     Bearer(OptionalBearerAuth),
     /// Whoever brings a good JWT, or a token that its authorization server calls active.
-    Hybrid(OptionalBearerAuth, OptionalHybridAuth),
+    Hybrid(
+        OptionalBearerAuth,
+        OptionalIntrospection,
+        OptionalHybridAuth,
+    ),
 }
 
 impl Auth {
@@ -35,15 +40,32 @@ impl Auth {
             None => Ok(Self::Bearer(bearer)),
             Some(introspection) => {
                 let hybrid = OptionalHybridAuth::new(&bearer, introspection)?;
-                Ok(Self::Hybrid(bearer, hybrid))
+                Ok(Self::Hybrid(bearer, introspection.clone(), hybrid))
             }
         }
     }
 
     /// What answers whether JWTs can be checked.
     pub(crate) const fn keys(&self) -> &BearerHandle {
-        let (Self::Bearer(bearer) | Self::Hybrid(bearer, _)) = self;
+        let (Self::Bearer(bearer) | Self::Hybrid(bearer, ..)) = self;
         bearer.handle()
+    }
+
+    /// What remembers the tokens that are no JWTs.
+    pub(crate) const fn introspection(&self) -> Option<&IntrospectionHandle> {
+        match self {
+            Self::Bearer(_) => None,
+            Self::Hybrid(_, introspection, _) => Some(introspection.handle()),
+        }
+    }
+
+    /// Whose tokens are accepted, each named once.
+    pub(crate) fn issuers(&self) -> BTreeSet<Box<str>> {
+        let of_opaque = self.introspection();
+        let of_opaque = of_opaque.map(|introspection| introspection.status().issuer().into());
+        let of_jwts = self.keys().key_status();
+        let of_jwts = of_jwts.iter().map(|status| status.issuer().into());
+        of_jwts.chain(of_opaque).collect()
     }
 }
 

@@ -7,10 +7,12 @@
 //! | `AUDIENCE` | `https://orders.example.com` | what tokens have to be meant for |
 //! | `INTROSPECTION_URL` | that of the embedded issuer, with it | where tokens that are no JWTs are asked about; they are those of `ISSUER`, or else of the origin of this address |
 //! | `CLIENT_ID`, `CLIENT_SECRET` | | who asks there (`client_secret_basic`) |
+//! | `DENYLIST_PATH` | what is revoked is forgotten when the process ends | the file that it is kept in, for one instance |
 //! | `RUST_LOG` | `info` | what is logged to standard error |
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use gateless::ConfigError;
 use gateless::bearer::OptionalBearerAuth;
@@ -19,6 +21,7 @@ use reqwest::Url;
 use tracing_subscriber::EnvFilter;
 
 use crate::auth::{bearer_auth, introspection};
+use crate::revocation::Revocations;
 
 /// What the program is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,14 +52,15 @@ pub struct Config {
     pub introspection: Option<OptionalIntrospection>,
     /// What they have to be meant for.
     pub audience: String,
+    /// Where revocations are kept.
+    pub revocations: Revocations,
     /// What is logged.
     pub log: EnvFilter,
 }
 
 /// Settings of stages that are yet to come. One that is set and ignored would leave a hole that nobody sees.
-const NOT_YET: [(&str, &str); 5] = [
+const NOT_YET: [(&str, &str); 4] = [
     ("REDIS_URL", "no shared stores"),
-    ("DENYLIST_PATH", "no denylist"),
     ("AUDIT_PATH", "no audit log"),
     ("RATE_LIMIT", "no rate limits"),
     ("FAILURE_LIMIT", "no rate limits"),
@@ -85,6 +89,7 @@ impl Config {
             ["BIND", "ISSUER", "AUDIENCE", "RUST_LOG"].map(&mut text);
         let [url, client_id, secret] =
             ["INTROSPECTION_URL", "CLIENT_ID", "CLIENT_SECRET"].map(&mut text);
+        let denylist_path = lookup("DENYLIST_PATH").map(PathBuf::from);
 
         let bind = match bind {
             Some(bind) => bind.parse().unwrap_or_else(|_| {
@@ -133,6 +138,14 @@ impl Config {
                 }
             },
         };
+        let revocations = match denylist_path {
+            Some(path) if path.as_os_str().is_empty() => {
+                faults.add("DENYLIST_PATH", "is empty");
+                Revocations::Process
+            }
+            Some(path) => Revocations::File(path),
+            None => Revocations::Process,
+        };
         let log = EnvFilter::try_new(log.as_deref().unwrap_or("info")).unwrap_or_else(|error| {
             faults.add("RUST_LOG", format!("is not a log filter: {error}"));
             EnvFilter::default()
@@ -148,6 +161,7 @@ impl Config {
             trust: trust.expect("without it there is a fault"),
             introspection,
             audience,
+            revocations,
             log,
         })
     }
@@ -303,7 +317,7 @@ mod tests {
         "redis://localhost",
         "this build has no shared stores yet"
     )]
-    #[case::denylist("DENYLIST_PATH", "/tmp/d", "has no denylist yet")]
+    #[case::denylist("DENYLIST_PATH", "", "is empty")]
     #[case::audit("AUDIT_PATH", "/tmp/a", "has no audit log yet")]
     #[case::rate("RATE_LIMIT", "off", "has no rate limits yet")]
     #[case::failures("FAILURE_LIMIT", "", "has no rate limits yet")]

@@ -12,6 +12,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use gateless::Principal;
 use gateless::bearer::BearerHandle;
+use gateless::denylist::DenylistHandle;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -21,11 +22,7 @@ use crate::store::{CAPACITY, Draft, InvalidOrder, Order, Store, StoreFull};
 const MAX_BODY: usize = 16 * 1024;
 
 /// The routes. Who gets through to which stands in `openapi.json`.
-pub(crate) fn routes(store: Store, auth: BearerHandle) -> Router {
-    let probes = Router::new()
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(ready))
-        .with_state(auth);
+pub(crate) fn routes(store: Store) -> Router {
     Router::new()
         .route("/orders", get(list).post(create))
         .route("/orders/{id}", get(get_one))
@@ -33,13 +30,22 @@ pub(crate) fn routes(store: Store, auth: BearerHandle) -> Router {
         .route("/whoami", get(whoami))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(store)
-        .merge(probes)
 }
 
-/// Whether tokens can be checked. Without keys every one of them would get `503`. An introspection endpoint that is away
+/// What the platform asks.
+pub(crate) fn probes(auth: BearerHandle, denylist: DenylistHandle) -> Router {
+    Router::new()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(ready))
+        .with_state((auth, denylist))
+}
+
+/// Whether tokens can be checked. Without keys, or without knowing what was revoked, every one of them would get `503`. An introspection endpoint that is away
 /// does not count: tokens that are known, and JWTs, are served, and no other instance would do better.
-async fn ready(State(auth): State<BearerHandle>) -> (StatusCode, &'static str) {
-    if auth.is_ready() {
+async fn ready(
+    State((auth, denylist)): State<(BearerHandle, DenylistHandle)>,
+) -> (StatusCode, &'static str) {
+    if auth.is_ready() && denylist.is_ready() {
         (StatusCode::OK, "ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")

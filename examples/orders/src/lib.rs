@@ -1,8 +1,9 @@
 //! The running example of gateless: orders over HTTP and gRPC, on one port, behind the same layers.
 //!
 //! ```text
-//! request ─► router ─► StripIdentityHeaders ─► OptionalHybridAuth ─► ScopeGuard ─► handler or gRPC method
-//!                                              who is it, if anybody?  what does the table say of this route?
+//! request ─► router ─► StripIdentityHeaders ─► OptionalHybridAuth ─► Denylist ─► ScopeGuard ─► handler or gRPC method
+//!                                              who is it,            revoked?    what does the table
+//!                                              if anybody?                       say of this route?
 //! ```
 //!
 //! [`app`] puts it together; [`policy`] says who may do what. Start with `cargo run -p orders`, which brings its own
@@ -13,16 +14,19 @@ pub mod config;
 mod grpc;
 mod http;
 pub mod policy;
+mod revocation;
 mod serve;
 pub mod store;
 pub mod tour;
 
 use axum::Router;
 use gateless::ConfigError;
+use gateless::denylist::Denylist;
 use gateless::scope::ScopeGuard;
 use gateless::strip::StripIdentityHeaders;
 
 pub use crate::auth::{Auth, bearer_auth, embedded_introspection, introspection};
+pub use crate::revocation::{Revocations, denylist};
 pub use crate::serve::serve;
 use crate::store::Store;
 
@@ -49,15 +53,18 @@ pub mod proto {
 /// # Errors
 ///
 /// [`ConfigError`] when the documents that declare the routes make no sense.
-pub fn app(auth: impl Into<Auth>, store: Store) -> Result<Router, ConfigError> {
-    let auth = auth.into();
+pub fn app(auth: Auth, denylist: Denylist, store: Store) -> Result<Router, ConfigError> {
     let guard = ScopeGuard::table(policy::table()?);
-    let routes = http::routes(store.clone(), auth.keys().clone()).merge(grpc::routes(store));
+    let probes = http::probes(auth.keys().clone(), denylist.handle().clone());
+    let routes = http::routes(store.clone())
+        .route_service("/admin/revocations", revocation::api(&denylist, &auth)?)
+        .merge(probes)
+        .merge(grpc::routes(store));
     // The layer that is added last runs first.
-    let guarded = routes.layer(guard);
+    let guarded = routes.layer(guard).layer(denylist);
     let authenticated = match auth {
         Auth::Bearer(auth) => guarded.layer(auth),
-        Auth::Hybrid(_, auth) => guarded.layer(auth),
+        Auth::Hybrid(.., auth) => guarded.layer(auth),
     };
     Ok(authenticated.layer(StripIdentityHeaders::default()))
 }

@@ -10,6 +10,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use gateless::bearer::OptionalBearerAuth;
+use gateless::denylist::Denylist;
 use gateless::introspection::OptionalIntrospection;
 use gateless_testkit::TestIssuer;
 use orders::config::{Config, Mode, Trust};
@@ -21,7 +22,7 @@ use tokio::sync::oneshot;
 const USAGE: &str = "usage: orders [--tour | --routes [--json]]
 
 Without arguments it serves until it is told to stop. Environment: BIND, ISSUER, AUDIENCE,
-INTROSPECTION_URL, CLIENT_ID, CLIENT_SECRET, RUST_LOG.
+INTROSPECTION_URL, CLIENT_ID, CLIENT_SECRET, DENYLIST_PATH, RUST_LOG.
 --tour serves, asks itself a number of things, and checks the answers.
 --routes prints every route and who gets through to it, for people or as JSON.";
 
@@ -88,6 +89,7 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
         trust,
         introspection,
         audience,
+        revocations,
         log,
     } = config;
     tracing_subscriber::fmt()
@@ -109,12 +111,13 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
         (introspection, _) => introspection,
     };
     let auth = Auth::new(bearer.clone(), introspection.as_ref())?;
+    let denylist = orders::denylist(revocations.open()?, &auth)?;
     let listener = TcpListener::bind(bind)
         .await
         .map_err(|error| format!("cannot listen on {bind}: {error}"))?;
     let address = listener.local_addr()?;
     let store = Store::new();
-    let app = orders::app(auth, store.clone())?;
+    let app = orders::app(auth, denylist.clone(), store.clone())?;
 
     // Nobody may be reading any more, which is no reason to stop serving.
     let mut out = io::stdout();
@@ -127,6 +130,7 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
             };
             let server = tokio::spawn(orders::serve(listener, app, store, stopped));
             bearer.ready().await?;
+            denylist.handle().ready().await?;
             announce(&mut out)?;
             let all_right = tour::run(address, &issuer, &audience, &mut out).await?;
             drop(stop);
@@ -134,7 +138,7 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
             Ok(all_right)
         }
         (_, issuer) => {
-            tokio::spawn(warm_up(bearer, introspection));
+            tokio::spawn(warm_up(bearer, introspection, denylist));
             let stop = stop_signal()?;
             let _ = announce(&mut out);
             if let Some(issuer) = &issuer {
@@ -148,7 +152,14 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
 
 /// Fetches keys before the first request needs them, and finds out whether tokens can be asked about. A service may
 /// start while its issuer is away.
-async fn warm_up(bearer: OptionalBearerAuth, introspection: Option<OptionalIntrospection>) {
+async fn warm_up(
+    bearer: OptionalBearerAuth,
+    introspection: Option<OptionalIntrospection>,
+    denylist: Denylist,
+) {
+    if let Err(error) = denylist.handle().ready().await {
+        tracing::warn!(%error, "starting without: requests get 503 until it is here");
+    }
     match bearer.ready().await {
         Ok(()) => tracing::info!("the issuer's keys are here"),
         Err(error) => tracing::warn!(%error, "starting without: requests get 503 until they can"),

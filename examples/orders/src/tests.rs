@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{Request, Response, StatusCode};
-use gateless::bearer::{BearerAuth, Keys, TokenPolicy};
+use gateless::bearer::{BearerAuth, Keys, OptionalBearerAuth, TokenPolicy};
 use gateless_testkit::{RouteCheck, TestIssuer};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -27,7 +27,7 @@ struct Fixture {
     app: Router,
 }
 
-fn fixture() -> Fixture {
+async fn fixture() -> Fixture {
     let policy = TokenPolicy::new(ISSUER.issuer(), AUDIENCE);
     let document = ISSUER.jwks().to_string();
     let keys = policy.read_keys(document.as_bytes()).unwrap();
@@ -35,8 +35,16 @@ fn fixture() -> Fixture {
         .build_optional()
         .unwrap();
     let store = Store::new();
-    let app = app(auth, store.clone()).unwrap();
+    let app = app_for(auth, store.clone()).await;
     Fixture { store, app }
+}
+
+async fn app_for(auth: OptionalBearerAuth, store: Store) -> Router {
+    let auth = Auth::from(auth);
+    let log = Revocations::Process.open().unwrap();
+    let denylist = denylist(log, &auth).unwrap();
+    denylist.handle().ready().await.unwrap();
+    app(auth, denylist, store).unwrap()
 }
 
 fn bearer(scope: &str) -> String {
@@ -100,7 +108,7 @@ async fn json_of(response: Response<Body>) -> Value {
 #[case("/orders.v1.Orders/List")]
 #[tokio::test]
 async fn tj_03_only_health_and_readiness_are_open(#[case] path: &str) {
-    let fixture = fixture();
+    let fixture = fixture().await;
     for method in ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS"] {
         let request = Request::builder().method(method).uri(path);
         let response = fixture.send(request.body(Body::empty()).unwrap()).await;
@@ -115,13 +123,13 @@ async fn tj_03_only_health_and_readiness_are_open(#[case] path: &str) {
 #[tokio::test]
 async fn health_and_readiness_need_no_token(#[case] path: &str) {
     let request = Request::get(path).body(Body::empty()).unwrap();
-    assert_eq!(fixture().send(request).await.status(), 200);
+    assert_eq!(fixture().await.send(request).await.status(), 200);
 }
 
 #[tokio::test]
 async fn without_keys_the_service_is_healthy_and_not_ready() {
     let nobody = "http://127.0.0.1:9";
-    let app = app(bearer_auth(nobody, "orders").unwrap(), Store::new()).unwrap();
+    let app = app_for(bearer_auth(nobody, "orders").unwrap(), Store::new()).await;
     for (path, status) in [("/healthz", 200), ("/readyz", 503)] {
         let request = Request::get(path).body(Body::empty()).unwrap();
         let response = app.clone().oneshot(request).await.unwrap();
@@ -153,7 +161,7 @@ async fn each_route_asks_for_its_scope(
     #[case] status: u16,
 ) {
     let body = r#"{"item":"tea","quantity":1}"#;
-    let response = fixture().http(method, path, scope, body).await;
+    let response = fixture().await.http(method, path, scope, body).await;
     assert_eq!(response.status(), status);
 }
 
@@ -175,6 +183,7 @@ async fn an_order_that_makes_no_sense_is_a_problem(
     #[case] code: &str,
 ) {
     let response = fixture()
+        .await
         .http("POST", "/orders", "orders:write", body)
         .await;
     assert_eq!(response.status(), status);
@@ -187,7 +196,7 @@ async fn an_order_that_makes_no_sense_is_a_problem(
 
 #[tokio::test]
 async fn an_order_can_be_found_where_it_was_placed() {
-    let fixture = fixture();
+    let fixture = fixture().await;
     let body = r#"{"item":"tea","quantity":2}"#;
     let placed = fixture.http("POST", "/orders", "orders:write", body).await;
     assert_eq!(placed.headers()["location"], "/orders/1");
@@ -198,7 +207,7 @@ async fn an_order_can_be_found_where_it_was_placed() {
 
 #[tokio::test]
 async fn a_full_store_and_a_large_body_are_refused() {
-    let fixture = fixture();
+    let fixture = fixture().await;
     let large = format!(r#"{{"item":"{}","quantity":1}}"#, "x".repeat(20_000));
     let response = fixture
         .http("POST", "/orders", "orders:write", &large)
@@ -215,9 +224,50 @@ async fn a_full_store_and_a_large_body_are_refused() {
     assert_eq!(json_of(response).await["code"], "store_full");
 }
 
+#[rstest]
+#[case("POST", "orders:admin", "{}", 403)]
+#[case("POST", "tokens:revoke", "{}", 400)]
+#[case("POST", "tokens:revoke", r#"{"sid":"session-1"}"#, 200)]
+#[case("DELETE", "tokens:revoke", r#"{"sid":"session-1"}"#, 200)]
+#[case("GET", "tokens:revoke", "", 405)]
+#[tokio::test]
+async fn revoking_asks_for_a_scope_of_its_own(
+    #[case] method: &str,
+    #[case] scope: &str,
+    #[case] body: &str,
+    #[case] status: u16,
+) {
+    let fixture = fixture().await;
+    let path = "/admin/revocations";
+    let response = fixture.http(method, path, scope, body).await;
+    assert_eq!(response.status(), status);
+}
+
+#[tokio::test]
+async fn th_01_a_subject_is_signed_out_in_both_protocols() {
+    let fixture = fixture().await;
+    let token = ISSUER.token().audience(AUDIENCE).scope("orders:read");
+    let theirs = format!("Bearer {}", token.subject("mallory").mint());
+    let list = async || {
+        let request = Request::get("/orders").header("authorization", &theirs);
+        let http = fixture.send(request.body(Body::empty()).unwrap()).await;
+        let grpc = fixture.grpc("/orders.v1.Orders/List", Some(theirs.clone()));
+        (http.status().as_u16(), grpc.await)
+    };
+    assert_eq!(list().await, (200, Code::Ok));
+    let body = json!({ "sub": "mallory" }).to_string();
+    let path = "/admin/revocations";
+    let revoked = fixture.http("POST", path, "tokens:revoke", &body).await;
+    assert_eq!(revoked.status(), 200);
+    assert_eq!(list().await, (401, Code::Unauthenticated));
+    // Nobody else is.
+    let others = fixture.http("GET", "/orders", "orders:read", "").await;
+    assert_eq!(others.status(), 200);
+}
+
 #[tokio::test]
 async fn whoami_answers_the_principal() {
-    let fixture = fixture();
+    let fixture = fixture().await;
     let token = ISSUER.token().audience(AUDIENCE).subject("batch");
     let token = token.client_id("batch").token_id("t-1").scope("a b").mint();
     let request = Request::get("/whoami")
@@ -245,7 +295,7 @@ async fn whoami_answers_the_principal() {
 #[case("orders:admin", [Code::PermissionDenied; 4])]
 #[tokio::test]
 async fn each_method_asks_for_its_scope(#[case] scope: &str, #[case] codes: [Code; 4]) {
-    let fixture = fixture();
+    let fixture = fixture().await;
     for (method, code) in ["List", "Get", "Create", "Watch"].into_iter().zip(codes) {
         let path = &format!("/orders.v1.Orders/{method}");
         let sent = fixture.grpc(path, Some(bearer(scope))).await;
@@ -266,7 +316,7 @@ async fn each_method_asks_for_its_scope(#[case] scope: &str, #[case] codes: [Cod
 #[case("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo")]
 #[tokio::test]
 async fn tj_04_what_is_not_exactly_a_method_is_unimplemented(#[case] path: &str) {
-    let fixture = fixture();
+    let fixture = fixture().await;
     let all = bearer("orders:read orders:write orders:admin");
     assert_eq!(fixture.grpc(path, Some(all)).await, Code::Unimplemented);
     assert_eq!(fixture.grpc(path, None).await, Code::Unauthenticated);
@@ -274,7 +324,7 @@ async fn tj_04_what_is_not_exactly_a_method_is_unimplemented(#[case] path: &str)
 
 #[tokio::test]
 async fn watch_streams_new_orders_until_the_store_closes() {
-    let fixture = fixture();
+    let fixture = fixture().await;
     let bearer = bearer("orders:read").parse().unwrap();
     let mut client = OrdersClient::with_interceptor(
         fixture.app.clone(),
@@ -321,7 +371,7 @@ everything else               denied
 async fn every_operation_asks_for_what_its_document_declares() {
     let check = RouteCheck::new(ISSUER.token().audience(AUDIENCE));
     let table = policy::table().unwrap();
-    let app = fixture().app;
+    let app = fixture().await.app;
     let requests = check.run::<Body, _, _>(table.declarations(), app).await;
     assert!(requests.unwrap() > 100);
 }

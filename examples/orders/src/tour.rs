@@ -8,6 +8,7 @@ mod client;
 mod guide;
 mod steps;
 
+use std::borrow::Cow;
 use std::io;
 use std::io::Write;
 use std::net::SocketAddr;
@@ -28,11 +29,11 @@ struct Step {
     expected: Expected,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Call {
     Get(&'static str),
     /// Path and JSON body.
-    Post(&'static str, &'static str),
+    Post(&'static str, Cow<'static, str>),
     GrpcList,
     /// Of one item.
     GrpcCreate(&'static str),
@@ -59,6 +60,9 @@ pub async fn run(
     };
     let opaque = steps::opaque_token(issuer, audience);
     for step in steps::standing(issuer, audience, &opaque) {
+        tour.take(&step).await?;
+    }
+    for step in steps::revocation(issuer, audience) {
         tour.take(&step).await?;
     }
     issuer.set_introspection_fault(Fault::Status(503));
@@ -120,7 +124,7 @@ impl<W: Write> Tour<'_, W> {
 }
 
 impl Call {
-    fn name(self) -> String {
+    fn name(&self) -> String {
         match self {
             Self::Get(path) => format!("GET {path}"),
             Self::Post(path, _) => format!("POST {path}"),
@@ -128,7 +132,7 @@ impl Call {
         }
     }
 
-    const fn path(self) -> &'static str {
+    const fn path(&self) -> &'static str {
         match self {
             Self::Get(path) | Self::Post(path, _) => path,
             Self::GrpcList => "/orders.v1.Orders/List",

@@ -1,6 +1,7 @@
 //! Where revocations are kept, and how they reach everybody: behind a trait.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::record::{RevocationChange, RevocationRecord};
@@ -27,6 +28,23 @@ pub trait RevocationLog: Send + Sync + fmt::Debug + 'static {
 
     /// What came behind `position`. Where there is nothing, waits for up to `wait` for something to come.
     fn follow<'a>(&'a self, position: &'a LogPosition, wait: Duration) -> StoreFuture<'a, LogTail>;
+}
+
+impl<L: RevocationLog + ?Sized> RevocationLog for Arc<L> {
+    fn append<'a>(&'a self, changes: &'a [RevocationChange]) -> StoreFuture<'a, Appended> {
+        (**self).append(changes)
+    }
+
+    fn load<'a>(
+        &'a self,
+        sink: &'a mut (dyn FnMut(&[RevocationRecord]) + Send),
+    ) -> StoreFuture<'a, LogPosition> {
+        (**self).load(sink)
+    }
+
+    fn follow<'a>(&'a self, position: &'a LogPosition, wait: Duration) -> StoreFuture<'a, LogTail> {
+        (**self).follow(position, wait)
+    }
 }
 
 /// How far a change got.

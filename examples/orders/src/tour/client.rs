@@ -37,10 +37,13 @@ impl Client {
 
     /// The answer, or why there was none.
     pub(super) async fn send(&mut self, step: &Step) -> Result<Answer, String> {
-        match step.call {
+        match &step.call {
             Call::Get(path) => self.http(self.http.get(self.url(path)), step).await,
             Call::Post(path, body) => {
-                let request = self.http.post(self.url(path)).body(body);
+                let request = self
+                    .http
+                    .post(self.url(path))
+                    .body(body.clone().into_owned());
                 let request = request.header(CONTENT_TYPE, "application/json");
                 self.http(request, step).await
             }
@@ -52,7 +55,7 @@ impl Client {
             }
             Call::GrpcCreate(item) => {
                 let message = CreateRequest {
-                    item: item.to_owned(),
+                    item: (*item).to_owned(),
                     quantity: 1,
                 };
                 let answer = self.grpc.create(authorized(message, step)?).await;

@@ -22,7 +22,11 @@ pub fn print_guide(
     let address = reachable(address);
     writeln!(out, "\nA guided tour. The tokens are good for an hour.\n")?;
     let opaque = steps::opaque_token(issuer, audience);
-    for step in steps::standing(issuer, audience, &opaque) {
+    let standing = steps::standing(issuer, audience, &opaque);
+    for step in standing
+        .into_iter()
+        .chain(steps::revocation(issuer, audience))
+    {
         writeln!(out, "# {}\n# expected: {}", step.title, step.expected)?;
         writeln!(out, "{}", curl(&step, address))?;
         if let Some(line) = grpcurl(&step, address) {
@@ -50,7 +54,7 @@ pub(super) fn reachable(mut address: SocketAddr) -> SocketAddr {
 /// Every value stands between single quotes: none has one in it.
 fn curl(step: &Step, address: SocketAddr) -> String {
     let credentials = credentials(step);
-    match step.call {
+    match &step.call {
         Call::Get(path) => format!("curl -s -i 'http://{address}{path}'{credentials}"),
         Call::Post(path, body) => format!(
             "curl -s -i 'http://{address}{path}'{credentials} -H 'Content-Type: application/json' -d '{body}'"
@@ -67,7 +71,7 @@ fn curl(step: &Step, address: SocketAddr) -> String {
 }
 
 fn grpcurl(step: &Step, address: SocketAddr) -> Option<String> {
-    let message = match step.call {
+    let message = match &step.call {
         Call::Get(_) | Call::Post(..) => return None,
         Call::GrpcList => "{}".to_owned(),
         Call::GrpcCreate(item) => format!(r#"{{"item":"{item}","quantity":1}}"#),

@@ -1,5 +1,7 @@
 //! What there is to see.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
+
 use gateless_testkit::{TestIssuer, TokenBuilder};
 
 use super::answer::Expected;
@@ -30,7 +32,7 @@ pub(super) fn standing(issuer: &TestIssuer, audience: &str, opaque: &str) -> Vec
     vec![
         Step {
             title: "no token: who is it?",
-            call: list,
+            call: list.clone(),
             tokens: vec![],
             expected: Expected::http(401)
                 .challenge("Bearer")
@@ -38,19 +40,19 @@ pub(super) fn standing(issuer: &TestIssuer, audience: &str, opaque: &str) -> Vec
         },
         Step {
             title: "a token that grants orders:read",
-            call: list,
+            call: list.clone(),
             tokens: vec![reader.clone()],
             expected: Expected::http(200).body(r#"{"orders":["#),
         },
         Step {
             title: "one that grants orders:write as well places an order",
-            call: Call::Post("/orders", NEW_ORDER),
+            call: Call::Post("/orders", NEW_ORDER.into()),
             tokens: vec![writer.clone()],
             expected: Expected::http(201).body(r#""placed_by":"bob""#),
         },
         Step {
             title: "a missing scope is named",
-            call: Call::Post("/orders", NEW_ORDER),
+            call: Call::Post("/orders", NEW_ORDER.into()),
             tokens: vec![reader.clone()],
             expected: Expected::http(403)
                 .challenge(r#"Bearer error="insufficient_scope""#)
@@ -59,13 +61,13 @@ pub(super) fn standing(issuer: &TestIssuer, audience: &str, opaque: &str) -> Vec
         },
         Step {
             title: "an expired token",
-            call: list,
+            call: list.clone(),
             tokens: vec![expired.mint()],
             expected: invalid.clone(),
         },
         Step {
             title: "a token for another service: the same answer, so that nothing is learned from it",
-            call: list,
+            call: list.clone(),
             tokens: vec![elsewhere.mint()],
             expected: invalid.clone(),
         },
@@ -77,7 +79,7 @@ pub(super) fn standing(issuer: &TestIssuer, audience: &str, opaque: &str) -> Vec
         },
         Step {
             title: "two Authorization fields: each hop could believe another one",
-            call: list,
+            call: list.clone(),
             tokens: vec![reader.clone(), writer],
             expected: Expected::http(400)
                 .challenge(r#"Bearer error="invalid_request""#)
@@ -115,9 +117,68 @@ pub(super) fn standing(issuer: &TestIssuer, audience: &str, opaque: &str) -> Vec
         },
         Step {
             title: "one that its server has revoked",
-            call: list,
+            call: list.clone(),
             tokens: vec![revoked],
             expected: invalid,
+        },
+    ]
+}
+
+/// To be sent one after the other: somebody signs out, and the token is good for nothing from the next request on.
+pub(super) fn revocation(issuer: &TestIssuer, audience: &str) -> [Step; 6] {
+    // Another one each time, as there is no end to being signed out where that is kept in a file.
+    let session = format!(
+        "session-{:016x}",
+        RandomState::new().build_hasher().finish()
+    );
+    let token = |subject, scope| token(issuer, audience, subject, scope);
+    let signed_in = token("dave", "orders:read").session_id(&*session).mint();
+    let sign_out = Call::Post(
+        "/admin/revocations",
+        format!(r#"{{"sid":"{session}"}}"#).into(),
+    );
+    let list = Call::Get("/orders");
+    let invalid = Expected::http(401)
+        .challenge(r#"Bearer error="invalid_token""#)
+        .body(r#""code":"token_invalid""#);
+    [
+        Step {
+            title: "a token of somebody who is signed in",
+            call: list.clone(),
+            tokens: vec![signed_in.clone()],
+            expected: Expected::http(200).body(r#"{"orders":["#),
+        },
+        Step {
+            title: "not everybody may sign others out",
+            call: sign_out.clone(),
+            tokens: vec![signed_in.clone()],
+            expected: Expected::http(403)
+                .challenge(r#"Bearer error="insufficient_scope""#)
+                .challenge(r#"scope="tokens:revoke""#),
+        },
+        Step {
+            title: "an operator does",
+            call: sign_out.clone(),
+            tokens: vec![token("erin", "tokens:revoke").mint()],
+            expected: Expected::http(200).body(r#"{"revoked":"session","status":"stored"}"#),
+        },
+        Step {
+            title: "the next request with the same token, which the service knew as good",
+            call: list,
+            tokens: vec![signed_in.clone()],
+            expected: invalid,
+        },
+        Step {
+            title: "the same over gRPC",
+            call: Call::GrpcList,
+            tokens: vec![signed_in],
+            expected: Expected::grpc(tonic::Code::Unauthenticated),
+        },
+        Step {
+            title: "to say it again does no harm",
+            call: sign_out,
+            tokens: vec![token("erin", "tokens:revoke").mint()],
+            expected: Expected::http(200).body(r#""status":"stored""#),
         },
     ]
 }
@@ -128,13 +189,13 @@ pub(super) fn outage(known: String, issuer: &TestIssuer, audience: &str) -> [Ste
     [
         Step {
             title: "the introspection endpoint breaks down: a token that is known goes on",
-            call: list,
+            call: list.clone(),
             tokens: vec![known],
             expected: Expected::http(200).body(r#"{"orders":["#),
         },
         Step {
             title: "and one that is not gets 503: it may be good, and nobody knows",
-            call: list,
+            call: list.clone(),
             tokens: vec![opaque_token(issuer, audience)],
             expected: Expected::http(503).body(r#""code":"dependency_unavailable""#),
         },

@@ -19,7 +19,10 @@ async fn start(issuer: &TestIssuer) -> (SocketAddr, oneshot::Sender<()>) {
     let stopped = async {
         let _ = stopped.await;
     };
-    let app = crate::app(auth, store.clone()).unwrap();
+    let log = crate::Revocations::Process.open().unwrap();
+    let denylist = crate::denylist(log, &auth).unwrap();
+    denylist.handle().ready().await.unwrap();
+    let app = crate::app(auth, denylist, store.clone()).unwrap();
     tokio::spawn(crate::serve(listener, app, store, stopped));
     (address, stop)
 }
@@ -32,7 +35,7 @@ async fn every_answer_of_the_tour_is_right() {
     let all_right = run(address, &issuer, AUDIENCE, &mut out).await.unwrap();
     let out = String::from_utf8(out).unwrap();
     assert!(all_right, "{out}");
-    assert!(out.ends_with("18 of 18 answers were right\n"), "{out}");
+    assert!(out.ends_with("24 of 24 answers were right\n"), "{out}");
 }
 
 #[tokio::test]
@@ -55,9 +58,10 @@ async fn the_guide_has_a_line_for_every_step() {
     print_guide(address, &issuer, AUDIENCE, &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();
     let steps = steps::standing(&issuer, AUDIENCE, "opaque").len();
+    let steps = steps + steps::revocation(&issuer, AUDIENCE).len();
     assert_eq!(out.matches("curl -s -i ").count(), steps);
     assert_eq!(out.matches("http://127.0.0.1:8080/").count(), steps);
-    assert_eq!(out.matches("\ngrpcurl ").count(), 4);
+    assert_eq!(out.matches("\ngrpcurl ").count(), 5);
 }
 
 #[test]
