@@ -51,6 +51,16 @@ pub(crate) enum Fault {
     Random(#[source] getrandom::Error),
 }
 
+impl Fault {
+    /// Whether the connection ended, rather than the server saying no.
+    pub(crate) fn is_closed(&self) -> bool {
+        match self {
+            Self::Command { source, .. } => source.is_connection_dropped() || source.is_io_error(),
+            _ => false,
+        }
+    }
+}
+
 impl From<Fault> for StoreError {
     fn from(fault: Fault) -> Self {
         Self::new(fault)

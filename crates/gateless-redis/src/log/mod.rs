@@ -101,6 +101,10 @@ impl RedisLog {
             .await
     }
 
+    async fn open(&self) -> Result<Connection, Fault> {
+        Pool::open(self.server.settings(), &self.keys.meta()).await
+    }
+
     fn within(&self) -> Duration {
         self.server.settings().response_deadline()
     }
@@ -229,7 +233,7 @@ impl RedisLog {
         &self,
         sink: &mut (dyn FnMut(&[RevocationRecord]) + Send),
     ) -> Result<LogPosition, Fault> {
-        let connection = self.take().await?;
+        let connection = self.open().await?;
         let state = loop {
             let state = self.run(&connection, &[]).await?;
             if state.is_mended {
@@ -253,7 +257,6 @@ impl RedisLog {
         if after.head.epoch != state.head.epoch || after.head.sequence < state.head.sequence {
             return Err(Fault::Moved);
         }
-        self.pool.put(connection);
         Ok(state.head.write())
     }
 
@@ -292,7 +295,8 @@ impl RedisLog {
         };
         let begin = Instant::now();
         let mut was_ahead = false;
-        let connection = self.take().await?;
+        let mut connection = self.take().await?;
+        let mut is_tried = false;
         loop {
             let left = wait.saturating_sub(begin.elapsed());
             let block = if was_ahead {
@@ -300,7 +304,16 @@ impl RedisLog {
             } else {
                 left.min(Self::SLICE)
             };
-            let (entries, head) = self.read(&connection, &place, block).await?;
+            let (entries, head) = match self.read(&connection, &place, block).await {
+                // It may have been closed while nobody used it. Reading twice does no harm.
+                Err(fault) if !is_tried && fault.is_closed() => {
+                    is_tried = true;
+                    connection = self.open().await?;
+                    continue;
+                }
+                read => read?,
+            };
+            is_tried = true;
             match judge(&place, &entries, head.as_ref())? {
                 Verdict::Tail(tail) => {
                     self.pool.put(connection);

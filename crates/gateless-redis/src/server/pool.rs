@@ -34,6 +34,11 @@ impl Pool {
                 return Ok(connection);
             }
         }
+        Self::open(settings, key).await
+    }
+
+    /// A new one.
+    pub(crate) async fn open(settings: &Settings, key: &[u8]) -> Result<Connection, Fault> {
         let connection = Connection::open(settings, key).await?;
         let within = settings.response_deadline();
         connection.refuse_eviction(within).await?;
