@@ -62,6 +62,22 @@ const ARROWS: &[Arrow] = &[
         without: &["axum", "tonic", "reqwest", "jsonwebtoken"],
         ours: &["gateless-core", "gateless-jwt"],
     },
+    // A backend knows the vocabulary, and not the layers that use it.
+    Arrow {
+        package: "gateless-redis",
+        features: &["--all-features"],
+        without: &[
+            "axum",
+            "axum-core",
+            "hyper",
+            "jsonwebtoken",
+            "native-tls",
+            "ring",
+            "tonic",
+            "tower",
+        ],
+        ours: &["gateless-core"],
+    },
     // Who checks scopes alone compiles no cryptography, no HTTP client and no store.
     Arrow {
         package: "gateless",

@@ -6,6 +6,7 @@ mod compiler;
 mod lints;
 mod msrv;
 mod node;
+mod redis;
 mod step;
 mod suite;
 

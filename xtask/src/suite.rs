@@ -4,12 +4,14 @@ use crate::arrows;
 use crate::cargo::{Workspace, cargo};
 use crate::compiler;
 use crate::node::Node;
+use crate::redis::Redis;
 use crate::step::{Failure, run, step};
 
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
     compiler::check(workspace)?;
     let node = Node::find(workspace)?;
     node.packages(workspace)?;
+    let redis = Redis::find()?;
     arrows::check()?;
     // With the binaries that the tests start, and the same features, so that `cargo test` finds all of it built.
     step("build", || {
@@ -35,6 +37,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
     step("tests", || {
         let mut command = cargo(["test", "--workspace", "--all-features"]);
         node.provide_to(&mut command);
+        redis.provide_to(&mut command);
         run(&mut command)
     })
 }

@@ -66,6 +66,31 @@ impl Server {
         panic!("redis-server does not start: {last}");
     }
 
+    /// A Sentinel that watches over `master`.
+    pub fn sentinel(name: &str, master: u16) -> Self {
+        let dir = temp_dir();
+        let port = free_port();
+        let lines = [
+            format!("port {port}"),
+            "bind 127.0.0.1".to_owned(),
+            format!("sentinel monitor {name} 127.0.0.1 {master} 1"),
+            format!("sentinel down-after-milliseconds {name} 500"),
+            format!("sentinel failover-timeout {name} 3000"),
+        ];
+        let config = dir.join("sentinel.conf");
+        fs::write(&config, lines.join("\n")).expect("the file is written");
+        let mut server = Self {
+            child: None,
+            port,
+            args: vec![config.display().to_string(), "--sentinel".to_owned()],
+            dir,
+            password: None,
+            has_tls: false,
+        };
+        server.restart();
+        server
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }

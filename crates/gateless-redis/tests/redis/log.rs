@@ -1,85 +1,14 @@
 //! The log, against a real server.
 
-mod common;
+use std::time::{Duration, Instant};
 
-use std::collections::BTreeMap;
-use std::error::Error as _;
-use std::time::{Duration, Instant, SystemTime};
-
-use common::Server;
 use gateless_core::{
     Appended, LogPosition, LogTail, RevocationChange, RevocationId, RevocationKind, RevocationLog,
-    RevocationRecord, StoreError, Timestamp,
+    RevocationRecord, Timestamp,
 };
-use gateless_redis::{RedisLog, RedisLogBuilder, RedisServer};
 
-const HOUR: Duration = Duration::from_secs(3600);
-const NOTHING: Duration = Duration::ZERO;
-const A_WHILE: Duration = Duration::from_secs(5);
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
-    Timestamp::EPOCH.saturating_add(since.unwrap())
-}
-
-fn id(number: u32) -> RevocationId {
-    let mut digest = [0; 12];
-    digest[..4].copy_from_slice(&number.to_be_bytes());
-    RevocationId::from_digest(RevocationKind::Session, digest)
-}
-
-fn record(number: u32, lasts: Duration) -> RevocationRecord {
-    RevocationRecord::new(id(number), None, now().saturating_add(lasts))
-}
-
-fn revoke(number: u32) -> RevocationChange {
-    RevocationChange::Revoke(record(number, HOUR))
-}
-
-fn builder(server: &Server) -> RedisLogBuilder {
-    let server = RedisServer::builder(server.url()).build().unwrap();
-    RedisLog::builder(server).settle(NOTHING)
-}
-
-fn log(server: &Server) -> RedisLog {
-    builder(server).build().unwrap()
-}
-
-type Records = BTreeMap<RevocationId, RevocationRecord>;
-
-async fn load(log: &RedisLog) -> Result<(Records, LogPosition), StoreError> {
-    let mut records = Records::new();
-    let mut sink = |part: &[RevocationRecord]| {
-        for record in part {
-            records.insert(record.id(), *record);
-        }
-    };
-    let position = log.load(&mut sink).await?;
-    Ok((records, position))
-}
-
-async fn follow(log: &RedisLog, position: &LogPosition, wait: Duration) -> LogTail {
-    log.follow(position, wait).await.unwrap()
-}
-
-#[track_caller]
-fn changes(tail: LogTail) -> (Vec<RevocationChange>, LogPosition) {
-    match tail {
-        LogTail::Changes { changes, position } => (changes, position),
-        other => panic!("{other:?}"),
-    }
-}
-
-/// The error and all that it stems from.
-fn why(error: &StoreError) -> String {
-    let mut text = format!("{error} {error:?}");
-    let mut source = error.source();
-    while let Some(error) = source {
-        text += &format!(": {error}");
-        source = error.source();
-    }
-    text
-}
+use crate::common::{PATIENCE, Server};
+use crate::helpers::*;
 
 #[tokio::test]
 async fn what_one_appends_another_sees() {
@@ -234,12 +163,12 @@ async fn a_server_that_lost_everything_is_noticed() {
     let (_, position) = load(&log).await.unwrap();
     // Also by a follower that waits, and before its time is over.
     let begin = Instant::now();
-    let (tail, _) = tokio::join!(log.follow(&position, common::PATIENCE), async {
+    let (tail, _) = tokio::join!(log.follow(&position, PATIENCE), async {
         tokio::time::sleep(Duration::from_millis(100)).await;
         server.ask(&["FLUSHALL"])
     });
     assert_eq!(tail.unwrap(), LogTail::Lost);
-    assert!(begin.elapsed() < common::PATIENCE / 2);
+    assert!(begin.elapsed() < PATIENCE / 2);
 
     let (records, other) = load(&log).await.unwrap();
     assert!(records.is_empty());
