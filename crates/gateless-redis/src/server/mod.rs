@@ -58,14 +58,12 @@ enum Place {
 impl RedisServer {
     /// One server: `redis://host:port/database`, `rediss://…` for TLS, or `unix:///path/of/the.sock`. A user and a
     /// password may stand in it, percent-encoded.
-    #[must_use]
     pub fn builder(url: impl Into<String>) -> RedisServerBuilder {
         RedisServerBuilder::new(Kind::One, [url.into()].into())
     }
 
     /// The master that these Sentinels call `master`, wherever it is. Their URLs may hold a user and a password for the
     /// Sentinels; those for the servers are settings. With `rediss://` the servers are asked over TLS as well.
-    #[must_use]
     pub fn sentinel<U: Into<String>>(
         master: impl Into<String>,
         urls: impl IntoIterator<Item = U>,
@@ -76,7 +74,6 @@ impl RedisServer {
 
     /// A Redis Cluster, of which these are some nodes. All keys have one hash tag, so one node serves them: that which
     /// has the slot, and another after it moved.
-    #[must_use]
     pub fn cluster<U: Into<String>>(urls: impl IntoIterator<Item = U>) -> RedisServerBuilder {
         let urls = urls.into_iter().map(Into::into).collect();
         RedisServerBuilder::new(Kind::Cluster, urls)
