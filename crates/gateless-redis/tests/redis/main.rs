@@ -1,5 +1,11 @@
 //! The log and the store, against real servers.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that fails says where"
+)]
+
 #[path = "../common/mod.rs"]
 mod common;
 mod helpers;
