@@ -227,7 +227,8 @@ if head ~= before then
   redis.call('HSET', meta, 'head', digits(head), 'nonce', last)
 end
 if always == '1' then
-  -- So that waiting for replicas waits for what was written before, too.
+  -- So that waiting for replicas waits for what was written before, too: newer servers wait for the last write of the
+  -- connection only.
   redis.call('HSET', meta, 'beat', digits(now))
 end
 return {'ok', epoch, digits(head), last, digits(born), digits(now), is_mended and not is_new and 1 or 0}
