@@ -146,7 +146,10 @@ impl<'de> Object<'de> for Claims {
 }
 
 /// Whether the member is one of these texts, in any case.
-fn says<'de, A: MapAccess<'de>>(map: &mut A, expected: &[&str]) -> Result<bool, A::Error> {
+pub(crate) fn says<'de, A: MapAccess<'de>>(
+    map: &mut A,
+    expected: &[&str],
+) -> Result<bool, A::Error> {
     let Text(text) = map.next_value()?;
     Ok(expected
         .iter()
@@ -154,7 +157,7 @@ fn says<'de, A: MapAccess<'de>>(map: &mut A, expected: &[&str]) -> Result<bool, 
 }
 
 /// A text that names somebody or something: not blank, not long, without control characters.
-fn identifier<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Box<str>, A::Error> {
+pub(crate) fn identifier<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Box<str>, A::Error> {
     let text: Text<'_> = map.next_value()?;
     if is_identifier(&text.0) {
         Ok(text.into_boxed())
@@ -177,7 +180,7 @@ fn has_control(text: &str) -> bool {
     }
 }
 
-fn audience<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Box<[Box<str>]>, A::Error> {
+pub(crate) fn audience<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Box<[Box<str>]>, A::Error> {
     let named = audience_of(map.next_value()?);
     named.ok_or_else(|| A::Error::custom("aud is not a string or a list of strings"))
 }

@@ -54,10 +54,20 @@ impl<'t> Jws<'t> {
         self.check_signature(keys)
     }
 
-    /// The same for an answer of an authorization server (RFC 9701 §5), which is no access token, as an access token is
-    /// no answer.
-    pub(crate) fn verify_answer(&self, keys: &KeySet, terms: &Terms) -> Result<(), TokenFault> {
-        if self.header.media_type() != Some("token-introspection+jwt") {
+    /// The same for a JWT of another kind, which no access token is, as it is no access token. Where it is told by its
+    /// claims too, it `may_be_untyped`; it never has the type of anything else.
+    pub(crate) fn verify_as(
+        &self,
+        media_type: &str,
+        may_be_untyped: bool,
+        keys: &KeySet,
+        terms: &Terms,
+    ) -> Result<(), TokenFault> {
+        let is_expected = match self.header.media_type() {
+            Some(said) => said == media_type,
+            None => may_be_untyped,
+        };
+        if !is_expected {
             return Err(TokenFault::TypeNotAllowed);
         }
         if self.header.carries_key() {

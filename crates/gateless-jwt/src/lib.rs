@@ -34,6 +34,11 @@
 //! [`IntrospectedFacts::judge`] decides at a time. [`TokenShape`] tells which tokens may be sent to whom. Asking is up
 //! to the caller.
 //!
+//! # Tokens that end sessions
+//!
+//! A [`LogoutToken`] (OpenID Connect Back-Channel Logout 1.0) is a third kind of JWT of the same issuers. It is verified
+//! under a [`LogoutPolicy`], and says what is to be revoked. None of the three kinds is ever taken for another.
+//!
 //! # Signatures
 //!
 //! With the feature `aws_lc_rs` (default) keys are parsed once, when the set is read. With `rust_crypto` alone the
@@ -53,6 +58,7 @@ mod json;
 mod jwk;
 mod jws;
 mod key;
+mod logout;
 mod policy;
 mod roca;
 mod shape;
@@ -70,6 +76,7 @@ pub use header::Header;
 pub use introspection::{ActiveToken, Answer, AnswerFault, IntrospectedFacts, IntrospectionPolicy};
 pub use jwk::{KeySet, KeySetError, SkipReason, SkippedKey};
 pub use key::{HmacSecret, Key, KeyError};
+pub use logout::{LogoutPolicy, LogoutToken};
 pub use policy::{Profile, TokenPolicy};
 pub use shape::TokenShape;
 pub use signing::{SigningError, SigningKey};

@@ -37,7 +37,7 @@ pub(super) fn verify(jwt: &str, keys: &KeySet, terms: &Terms) -> Result<Envelope
         return Err(AnswerFault::NotSigned);
     }
     let (jws, payload) = Jws::parse(jwt).map_err(AnswerFault::SignatureInvalid)?;
-    jws.verify_answer(keys, terms)
+    jws.verify_as("token-introspection+jwt", false, keys, terms)
         .map_err(AnswerFault::SignatureInvalid)?;
     let json = String::from_utf8(payload).map_err(|_| AnswerFault::Unreadable)?;
     let members = json::read(&json, Members::default()).ok_or(AnswerFault::Unreadable)?;
