@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gateless_core::{
-    Appended, Clock, LogPosition, LogTail, Monotonic, RevocationChange, RevocationId,
-    RevocationLog, RevocationRecord, StoreError, StoreFuture, Timestamp,
+    Appended, Clock, LogPosition, LogTail, Monotonic, RevocationChange, RevocationLog,
+    RevocationRecord, StoreError, StoreFuture, Timestamp,
 };
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
@@ -346,6 +346,6 @@ fn purge(batch: &mut Batch<'_>, now: Timestamp) -> Result<u64, Fault> {
 
 fn record(key: &[u8], value: &[u8]) -> Result<RevocationRecord, Fault> {
     RevocationRecord::from_bytes(value)
-        .filter(|record| <[u8; RevocationId::LEN]>::from(record.id().to_bytes()) == *key)
+        .filter(|record| record.id().to_bytes() == *key)
         .ok_or_else(|| Fault::damaged("an entry is no record"))
 }

@@ -231,7 +231,7 @@ impl Behind {
         let mut seal = number.to_be_bytes().to_vec();
         seal.extend(digest(&[&seal]));
         self.0
-            .write(if number % 2 == 0 { even } else { odd }, &seal)?;
+            .write(if number.is_multiple_of(2) { even } else { odd }, &seal)?;
         self.0.sync_data(false)
     }
 
@@ -601,4 +601,79 @@ fn sync_directory_of(path: &Path) -> io::Result<()> {
 #[cfg(not(unix))]
 fn sync_directory_of(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Changes the entries behind the back of the sums, as a fault of redb would.
+    fn tampered(
+        name: &str,
+        tamper: impl FnOnce(&mut Table<'_, &'static [u8], &'static [u8]>),
+    ) -> Result<u64, RevocationFileError> {
+        let name = format!("gateless-sealed-{}-{name}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let file = SealedFile::open(&path, Kind::Revocations).unwrap();
+        let three = |batch: &mut Batch<'_>| {
+            [b"a", b"b", b"c"]
+                .iter()
+                .try_for_each(|key| batch.put(*key, b"value"))
+        };
+        file.write(three).unwrap();
+        let transaction = file.database.as_ref().unwrap().begin_write().unwrap();
+        tamper(&mut transaction.open_table(ENTRIES).unwrap());
+        transaction.commit().unwrap();
+        drop(file);
+        let opened = SealedFile::open(&path, Kind::Revocations);
+        let read = opened.and_then(|file| file.read(|_, _| Ok(true)));
+        fs::remove_file(path).unwrap();
+        read
+    }
+
+    #[test]
+    fn what_does_not_add_up_is_damage() {
+        assert_eq!(tampered("not", |_| ()).unwrap(), 2);
+        let missing = tampered("missing", |entries| {
+            entries.remove(&b"b"[..]).unwrap();
+        });
+        let replaced = tampered("replaced", |entries| {
+            // An entry that is whole, under a key that is not its own.
+            let stored = entries.remove(&b"b"[..]).unwrap().unwrap().value().to_vec();
+            entries.insert(&b"d"[..], &*stored).unwrap();
+        });
+        let other = tampered("other", |entries| {
+            entries.remove(&b"b"[..]).unwrap();
+            let stored = [&digest(&[b"d", b"value"])[..], b"value"].concat();
+            entries.insert(&b"d"[..], &*stored).unwrap();
+        });
+        for damaged in [missing, replaced, other] {
+            let error = damaged.unwrap_err();
+            assert!(
+                matches!(error, RevocationFileError::Damaged { .. }),
+                "{error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_panic_is_damage_and_the_last_that_is_done_with_the_file() {
+        let name = format!("gateless-sealed-{}-panic", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let file = SealedFile::open(&path, Kind::Revocations).unwrap();
+        let panics = |_: &mut Batch<'_>| -> Result<(), Fault> { panic!("of redb") };
+        for error in [
+            file.write(panics).unwrap_err(),
+            file.read(|_, _| Ok(true)).unwrap_err(),
+        ] {
+            assert!(
+                matches!(error, RevocationFileError::Damaged { .. }),
+                "{error:?}"
+            );
+        }
+        drop(file);
+        let file = SealedFile::open(&path, Kind::Revocations).unwrap();
+        assert_eq!(file.read(|_, _| Ok(true)).unwrap(), 1);
+        fs::remove_file(path).unwrap();
+    }
 }
