@@ -1,7 +1,6 @@
 //! The log in a file: what was acknowledged is there, whatever happens, or the file is refused.
 #![cfg(feature = "denylist_file")]
-// All of this file is tests, also what stands outside of their functions.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod support;
 

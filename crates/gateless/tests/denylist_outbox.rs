@@ -1,7 +1,6 @@
 //! The outbox: what a log does not take is kept, and put there later, in its order.
 #![cfg(feature = "denylist_file")]
-// All of this file is tests, also what stands outside of their functions.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
 mod support;
 
