@@ -223,11 +223,11 @@ async fn th_08_a_token_is_refused_until_its_very_end() {
 
 /// `issued` is in milliseconds from the time that is said.
 #[rstest]
-#[case::long_before(-3600_000, true)]
+#[case::long_before(-3_600_000, true)]
 #[case::just_before(-1, true)]
 #[case::in_the_same_moment(0, true)]
 #[case::just_after(1, false)]
-#[case::long_after(3600_000, false)]
+#[case::long_after(3_600_000, false)]
 #[tokio::test(start_paused = true)]
 async fn th_11_what_was_issued_until_then_is_dead_and_what_came_later_lives(
     #[case] issued: i64,

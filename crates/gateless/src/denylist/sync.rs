@@ -29,14 +29,22 @@ const PART: usize = 1000;
 
 /// What comes next.
 enum Step {
-    /// The whole list, in place of what there is.
-    Load,
+    /// The whole list, in place of what there is; and where what there is ends, if there is any.
+    Load(Option<LogPosition>),
     /// The whole list, on top of what there is: the log has lost something, and this instance may be the last to know it.
     Rejoin,
     /// What comes behind a position.
     Follow(LogPosition),
     /// Nobody else writes to this log.
     Done,
+}
+
+/// What a whole list is loaded onto.
+enum Onto<'s> {
+    /// A new list, which takes the place of one that ends at this position.
+    Nothing(Option<&'s LogPosition>),
+    /// The list that is in use.
+    Held(Arc<RevocationList>),
 }
 
 /// Why the list cannot be brought up to date.
@@ -100,7 +108,7 @@ async fn when_told<F: Future<Output = ()>>(
 }
 
 async fn keep_up(live: Weak<Live>) {
-    let mut step = Step::Load;
+    let mut step = Step::Load(None);
     let [mut pause, longest] = PAUSES;
     while let Some(live) = live.upgrade() {
         let outcome = live.take(&step).await;
@@ -124,10 +132,9 @@ async fn keep_up(live: Weak<Live>) {
 impl Live {
     async fn take(&self, step: &Step) -> Result<Step, SyncError> {
         match step {
-            Step::Load => self.load(None).await,
+            Step::Load(behind) => self.load(Onto::Nothing(behind.as_ref())).await,
             Step::Rejoin => {
-                let list = self.list.load_full();
-                let next = self.load(Some(list)).await?;
+                let next = self.load(Onto::Held(self.list.load_full())).await?;
                 self.to_put_back.notify_one();
                 Ok(next)
             }
@@ -137,10 +144,12 @@ impl Live {
     }
 
     /// Loads everything: on top of a list that is in use, or into a new one that takes its place.
-    async fn load(&self, onto: Option<Arc<RevocationList>>) -> Result<Step, SyncError> {
+    async fn load(&self, onto: Onto<'_>) -> Result<Step, SyncError> {
         let asked = self.clock.monotonic();
-        let is_new = onto.is_none();
-        let list = onto.unwrap_or_else(|| Arc::new(RevocationList::new(self.capacity)));
+        let (list, replaces) = match &onto {
+            Onto::Nothing(_) => (Arc::new(RevocationList::new(self.capacity)), true),
+            Onto::Held(list) => (Arc::clone(list), false),
+        };
         // What is changed here meanwhile may be missing in what the log hands out.
         self.changing().meanwhile = Some(Vec::new());
         let mut held = Ok(());
@@ -152,11 +161,30 @@ impl Live {
             }
         };
         let loaded = timeout(LOAD_TIMEOUT, self.log.load(&mut sink)).await;
+        // The log may have lost its data after it said that changes are missing: what is held here is not given up for
+        // that.
+        if let (Ok(Ok(_)), Onto::Nothing(Some(behind))) = (&loaded, onto) {
+            let tail = timeout(PATIENCE, self.log.follow(behind, Duration::ZERO)).await;
+            match tail
+                .map_err(|_| SyncError::TimedOut)
+                .and_then(|tail| Ok(tail?))
+            {
+                Ok(LogTail::Gap | LogTail::Changes { .. } | LogTail::Alone) => {}
+                Ok(_) => {
+                    self.changing().meanwhile = None;
+                    return Ok(self.lost());
+                }
+                Err(error) => {
+                    self.changing().meanwhile = None;
+                    return Err(error);
+                }
+            }
+        }
         let mut changing = self.changing();
         let meanwhile = changing.meanwhile.take().unwrap_or_default();
         let position = loaded.map_err(|_| SyncError::TimedOut)??;
         held?;
-        if is_new {
+        if replaces {
             for change in &meanwhile {
                 self.change(&list, change)?;
             }
@@ -190,19 +218,20 @@ impl Live {
                     name: "gateless.denylist.gap",
                     "changes of the denylist were missed: it is loaded anew"
                 );
-                Ok(Step::Load)
+                Ok(Step::Load(Some(position.clone())))
             }
-            tail => {
-                // `Lost`, or something that this version does not know: what is held here is not given up for it.
-                debug_assert_eq!(tail, LogTail::Lost);
-                self.metrics.synced("lost");
-                tracing::error!(
-                    name: "gateless.denylist.lost",
-                    "the log of the denylist has lost something: what is known here is put back"
-                );
-                Ok(Step::Rejoin)
-            }
+            // `Lost`, or something that this version does not know: what is held here is not given up for it.
+            _ => Ok(self.lost()),
         }
+    }
+
+    fn lost(&self) -> Step {
+        self.metrics.synced("lost");
+        tracing::error!(
+            name: "gateless.denylist.lost",
+            "the log of the denylist has lost something: what is known here is put back"
+        );
+        Step::Rejoin
     }
 
     /// Puts changes into effect. When there is no room, those from there on are not.
