@@ -1,8 +1,8 @@
 //! Bearer-token security for Rust services as composable Tower layers.
 //!
 //! ```text
-//! request ─► BearerAuth │ Introspection ─► ScopeGuard ─► handler
-//!            who is it?                    may they?
+//! request ─► BearerAuth │ Introspection ─► Denylist ─► ScopeGuard ─► handler
+//!            who is it?                    revoked?    may they?
 //! ```
 //!
 //! Each service checks its tokens itself: there is no gateway to be slow, wrong or down for everybody. A layer mounts
@@ -38,6 +38,7 @@
 //! | [`bearer::BearerAuth`](mod@crate::bearer) | `bearer`, `jwks` | 400, 401 / 16; 503 / 14 while keys cannot be had |
 //! | `introspection::Introspection` | `introspection` | the same; 503 / 14 while the authorization server cannot be asked |
 //! | `hybrid::HybridAuth` | `introspection` | what the two above say |
+//! | `denylist::Denylist` | `denylist`, `denylist_file` | 401 / 16 for what was revoked; 503 / 14 while that cannot be known |
 //! | [`scope::ScopeGuard`](mod@crate::scope) | `scope` | 403 / 7, naming the missing scopes; 401 / 16 for a sign-in that is too old or too weak; 404, 405 / 12 |
 //! | [`strip::StripIdentityHeaders`] | – | – |
 //!
@@ -49,7 +50,7 @@
 //! `bearer`, `jwks`, `scope` and `aws_lc_rs` are on by default. With `default-features = false` and `scope` alone no
 //! cryptography and no HTTP client is compiled. `axum` adds extractors, `metrics` counters, `resource_metadata` the
 //! document that tells clients where tokens come from, `rust_crypto` a backend in pure Rust.
-//! `introspection` adds opaque tokens. `openapi` and `proto` read what each route asks for from the document or the
+//! `introspection` adds opaque tokens, `denylist` what ends a token before its time. `openapi` and `proto` read what each route asks for from the document or the
 //! `.proto` files of a service.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

@@ -8,6 +8,7 @@
 //! | `INTROSPECTION_URL` | that of the embedded issuer, with it | where tokens that are no JWTs are asked about; they are those of `ISSUER`, or else of the origin of this address |
 //! | `CLIENT_ID`, `CLIENT_SECRET` | | who asks there (`client_secret_basic`) |
 //! | `DENYLIST_PATH` | what is revoked is forgotten when the process ends | the file that it is kept in, for one instance |
+//! | `REDIS_URL` | instances know nothing of each other | where all of them keep what is revoked; what cannot be put there waits in `DENYLIST_PATH`, if that is set, and is refused otherwise |
 //! | `RUST_LOG` | `info` | what is logged to standard error |
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 use gateless::ConfigError;
 use gateless::bearer::OptionalBearerAuth;
 use gateless::introspection::{OptionalIntrospection, Secret};
+use gateless_redis::RedisServer;
 use reqwest::Url;
 use tracing_subscriber::EnvFilter;
 
@@ -59,8 +61,7 @@ pub struct Config {
 }
 
 /// Settings of stages that are yet to come. One that is set and ignored would leave a hole that nobody sees.
-const NOT_YET: [(&str, &str); 4] = [
-    ("REDIS_URL", "no shared stores"),
+const NOT_YET: [(&str, &str); 3] = [
     ("AUDIT_PATH", "no audit log"),
     ("RATE_LIMIT", "no rate limits"),
     ("FAILURE_LIMIT", "no rate limits"),
@@ -89,6 +90,7 @@ impl Config {
             ["BIND", "ISSUER", "AUDIENCE", "RUST_LOG"].map(&mut text);
         let [url, client_id, secret] =
             ["INTROSPECTION_URL", "CLIENT_ID", "CLIENT_SECRET"].map(&mut text);
+        let redis = text("REDIS_URL");
         let denylist_path = lookup("DENYLIST_PATH").map(PathBuf::from);
 
         let bind = match bind {
@@ -138,13 +140,23 @@ impl Config {
                 }
             },
         };
-        let revocations = match denylist_path {
-            Some(path) if path.as_os_str().is_empty() => {
+        let denylist_path = denylist_path.filter(|path| {
+            let is_empty = path.as_os_str().is_empty();
+            if is_empty {
                 faults.add("DENYLIST_PATH", "is empty");
+            }
+            !is_empty
+        });
+        let redis = redis.map(|url| RedisServer::builder(url).build());
+        let revocations = match (redis, denylist_path) {
+            (Some(Ok(server)), path) => Revocations::Redis(server, path),
+            (Some(Err(error)), _) => {
+                let problem = error.faults().first().map_or("", |fault| fault.problem());
+                faults.add("REDIS_URL", problem);
                 Revocations::Process
             }
-            Some(path) => Revocations::File(path),
-            None => Revocations::Process,
+            (None, Some(path)) => Revocations::File(path),
+            (None, None) => Revocations::Process,
         };
         let log = EnvFilter::try_new(log.as_deref().unwrap_or("info")).unwrap_or_else(|error| {
             faults.add("RUST_LOG", format!("is not a log filter: {error}"));
@@ -312,11 +324,7 @@ mod tests {
     )]
     #[case::introspection("CLIENT_ID", "https://idp", "is set, but INTROSPECTION_URL is not")]
     #[case::secret("CLIENT_SECRET", "hush", "is set, but INTROSPECTION_URL is not")]
-    #[case::redis(
-        "REDIS_URL",
-        "redis://localhost",
-        "this build has no shared stores yet"
-    )]
+    #[case::redis("REDIS_URL", "http://:hush@localhost", "REDIS_URL")]
     #[case::denylist("DENYLIST_PATH", "", "is empty")]
     #[case::audit("AUDIT_PATH", "/tmp/a", "has no audit log yet")]
     #[case::rate("RATE_LIMIT", "off", "has no rate limits yet")]
@@ -333,14 +341,32 @@ mod tests {
             ("BIND", "nowhere"),
             ("ISSUER", "http://idp.example.com"),
             ("AUDIENCE", ""),
-            ("REDIS_URL", "redis://localhost"),
+            ("RATE_LIMIT", "60"),
         ];
         assert_eq!(
             read(Mode::Serve, &variables).unwrap_err(),
             "unusable configuration: BIND \"nowhere\" is not like 127.0.0.1:8080; AUDIENCE is empty; \
              ISSUER http://idp.example.com is neither https nor on loopback; \
-             REDIS_URL is set, but this build has no shared stores yet"
+             RATE_LIMIT is set, but this build has no rate limits yet"
         );
+    }
+
+    #[rstest]
+    #[case::none(&[], "Process")]
+    #[case::file(&[("DENYLIST_PATH", "/var/lib/orders/denylist")], "File(\"/var/lib/orders/denylist\")")]
+    #[case::redis(&[("REDIS_URL", "redis://:hush@localhost")], "Redis(")]
+    #[case::both(
+        &[("REDIS_URL", "redis://:hush@localhost"), ("DENYLIST_PATH", "/var/lib/orders/queue")],
+        "Some(\"/var/lib/orders/queue\")"
+    )]
+    fn revocations_are_kept_where_they_are_said_to_be(
+        #[case] variables: &[(&str, &str)],
+        #[case] says: &str,
+    ) {
+        let config = read(Mode::Serve, variables).unwrap();
+        let printed = format!("{:?}", config.revocations);
+        assert!(printed.contains(says), "{printed}");
+        assert!(!printed.contains("hush"), "{printed}");
     }
 
     #[test]

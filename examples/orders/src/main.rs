@@ -22,7 +22,8 @@ use tokio::sync::oneshot;
 const USAGE: &str = "usage: orders [--tour | --routes [--json]]
 
 Without arguments it serves until it is told to stop. Environment: BIND, ISSUER, AUDIENCE,
-INTROSPECTION_URL, CLIENT_ID, CLIENT_SECRET, DENYLIST_PATH, RUST_LOG.
+INTROSPECTION_URL, CLIENT_ID, CLIENT_SECRET, DENYLIST_PATH,
+REDIS_URL, RUST_LOG.
 --tour serves, asks itself a number of things, and checks the answers.
 --routes prints every route and who gets through to it, for people or as JSON.";
 

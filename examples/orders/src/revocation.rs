@@ -1,21 +1,26 @@
 //! What was revoked: where it is kept, and the layer that refuses it.
 
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use gateless::denylist::{Denylist, Ephemeral, RevocationApi, RevocationFile};
+use gateless::denylist::{
+    Denylist, Ephemeral, RevocationApi, RevocationFile, RevocationFileError, RevocationOutbox,
+};
 use gateless::{ConfigError, OnOutage, RevocationLog, scope};
+use gateless_redis::{RedisLog, RedisServer};
 
 use crate::auth::Auth;
 
 /// Where revocations are kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Revocations {
     /// In this process: they are forgotten when it ends.
     Process,
     /// In a file, for one instance of the service.
     File(PathBuf),
+    /// In Redis, for all instances; and while that is away in a file, if there is one.
+    Redis(RedisServer, Option<PathBuf>),
 }
 
 impl Revocations {
@@ -32,13 +37,23 @@ impl Revocations {
                 );
                 Arc::new(Ephemeral::new())
             }
-            Self::File(path) => Arc::new(open(path)?),
+            Self::File(path) => Arc::new(RevocationFile::open(path).map_err(unusable)?),
+            Self::Redis(server, queue) => {
+                let log = Arc::new(RedisLog::new(server.clone())?);
+                match queue {
+                    None => log,
+                    Some(path) => {
+                        let outbox = RevocationOutbox::builder(log, path).open();
+                        Arc::new(outbox.map_err(unusable)?)
+                    }
+                }
+            }
         })
     }
 }
 
-fn open(path: &Path) -> Result<RevocationFile, Box<dyn Error>> {
-    RevocationFile::open(path).map_err(|error| format!("DENYLIST_PATH: {error}").into())
+fn unusable(error: RevocationFileError) -> String {
+    format!("DENYLIST_PATH: {error}")
 }
 
 /// Refuses what is revoked in `log`. When that cannot be reached for half a minute, every token is refused with 503: what

@@ -351,18 +351,20 @@ fn the_documents_say_who_gets_through_to_what() {
     assert_eq!(
         policy::table().unwrap().describe().to_string(),
         "\
-GET  /admin                   orders:admin
-GET  /healthz                 open: the platform asks, and learns that the process runs
-GET  /orders                  orders:read
-POST /orders                  orders:write
-GET  /orders/{id}             orders:read
-GET  /readyz                  open: the platform asks, and learns whether to send requests
-GET  /whoami                  any valid token
-gRPC orders.v1.Orders/Create  orders:write
-gRPC orders.v1.Orders/Get     orders:read
-gRPC orders.v1.Orders/List    orders:read
-gRPC orders.v1.Orders/Watch   orders:read
-everything else               denied
+GET    /admin                   orders:admin
+DELETE /admin/revocations       tokens:revoke
+POST   /admin/revocations       tokens:revoke
+GET    /healthz                 open: the platform asks, and learns that the process runs
+GET    /orders                  orders:read
+POST   /orders                  orders:write
+GET    /orders/{id}             orders:read
+GET    /readyz                  open: the platform asks, and learns whether to send requests
+GET    /whoami                  any valid token
+gRPC   orders.v1.Orders/Create  orders:write
+gRPC   orders.v1.Orders/Get     orders:read
+gRPC   orders.v1.Orders/List    orders:read
+gRPC   orders.v1.Orders/Watch   orders:read
+everything else                 denied
 "
     );
 }

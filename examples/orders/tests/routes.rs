@@ -21,11 +21,11 @@ fn orders(arguments: &[&str]) -> String {
 fn the_routes_are_printed_for_people_and_as_json() {
     let text = orders(&["--routes"]);
     assert!(
-        text.contains("POST /orders                  orders:write\n"),
+        text.contains("POST   /orders                  orders:write\n"),
         "{text}"
     );
     assert!(
-        text.ends_with("everything else               denied\n"),
+        text.ends_with("everything else                 denied\n"),
         "{text}"
     );
     let json: Value = serde_json::from_str(&orders(&["--routes", "--json"])).unwrap();

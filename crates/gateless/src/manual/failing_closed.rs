@@ -8,11 +8,13 @@
 //! |---|---|---|
 //! | the keys of an issuer | [`OnOutage`](crate::OnOutage), an argument of [`Keys::discovery`](crate::bearer::Keys::discovery) and [`Keys::jwks_url`](crate::bearer::Keys::jwks_url) | `503` for tokens of that issuer; others are not touched |
 //! | the introspection endpoint | [`OnOutage`](crate::OnOutage), an argument of `Endpoint::discovery` and `Endpoint::url` | `503` for tokens whose answer is past its lifetime or that nobody asked about yet; the others are not touched |
+//! | the log of the denylist | [`OnOutage`](crate::OnOutage), an argument of `Denylist::builder`, or another one for some routes | `503` for every token that is not known to be revoked; those stay `401` |
 //! | a store of shared answers | none: the endpoint is asked | – |
 //! | a file with keys | none: what was read stays | – |
 //! | a new configuration | none: the old one stays | – |
 //!
-//! There is no choice that opens: a request is never let through because something could not be checked.
+//! There is one choice that opens, and it has danger in its name: `Denylist::danger_open_on_outage`, for single routes. Nothing
+//! else lets a request through because something could not be checked.
 //!
 //! ## The keys of an issuer
 //!
@@ -65,9 +67,10 @@
 //! | a signing key leaked | [`refuse_key`](crate::bearer::BearerHandle::refuse_key) | the next request with such a token gets `401`, known or not, whatever the issuer publishes |
 //! | a key set was tampered with | [`purge_keys`](crate::bearer::BearerHandle::purge_keys) | all keys of the issuer are gone, `503` until new ones are fetched, which begins at once |
 //! | somebody signed out everywhere | `IntrospectionHandle::forget_where` | the server is asked again about their tokens with the next request |
+//! | a token, session, subject, client or key has to end, in the whole fleet | `DenylistHandle::revoke` | see the chapter `revocation` |
 //! | the policy is too lax | [`reload`](crate::bearer::BearerHandle::reload) | judged by the new one from the next request on; an unusable one changes nothing |
 //!
-//! They act on one process. A fleet needs the call on each instance.
+//! All but the denylist act on one process: a fleet needs the call on each instance.
 //!
 //! ## What a probe should ask
 //!

@@ -8,6 +8,7 @@
 //! | [`tokens`] | which tokens are accepted, and how do I fit that to my issuer? |
 //! | [`keys`] | where do keys come from, and what happens when the issuer is away? |
 //! | `introspection` | what about tokens that say nothing by themselves? |
+//! | `revocation` | how does a token end before its time, everywhere? |
 //! | [`failing_closed`] | what happens in an outage, and what can be done in an emergency? |
 //! | [`refusals`] | what does a caller see, and what do I see? |
 //! | [`observing`] | what is counted and logged, under which names? |
@@ -21,5 +22,7 @@ pub mod keys;
 pub mod observing;
 pub mod ordering;
 pub mod refusals;
+#[cfg(feature = "denylist")]
+pub mod revocation;
 pub mod routes;
 pub mod tokens;

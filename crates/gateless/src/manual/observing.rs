@@ -22,6 +22,13 @@
 //! | `gateless_introspections_under_way` | gauge | `issuer` | calls of the endpoint at the moment |
 //! | `gateless_introspection_cache_entries` | gauge | `issuer`, `pool`: `good`, `bad` | answers that are remembered |
 //! | `gateless_shared_answers_total` | counter | `issuer`, `result`: `found`, `missing`, `unused`, `unavailable`, `slow`, `unreadable` | answers looked up where a fleet shares them, and those that could not be put there |
+//! | `gateless_denylist_checks_total` | counter | `result`: `clear`, `stale`, `open`, `outlives`, `unknown` | callers that were looked for in the denylist and not found: in one that is up to date, in one that is not (by `OnOutage`, or on a route that goes on whatever happens), those whose token lives too long for it, and those that got 503 |
+//! | `gateless_denylist_revoked_used_total` | counter | `kind`: `token`, `session`, `key`, `subject`, `client`, `issuer`, `everything` | requests with something that was revoked |
+//! | `gateless_denylist_changes_total` | counter | `change`: `revoke`, `unrevoke`; `kind` | changes that were asked for at this instance |
+//! | `gateless_denylist_syncs_total` | counter | `result`: `loaded`, `gap`, `lost`, `put_back`, `failed` | what happened with the log |
+//! | `gateless_denylist_records` | gauge | – | records that are held |
+//! | `gateless_denylist_capacity` | gauge | – | records that can be held |
+//! | `gateless_denylist_age_seconds` | gauge | – | how long ago the list was known to be complete, once a second |
 //! | `gateless_reloads_total` | counter | `result`: `applied`, `refused` | new configurations |
 //!
 //! `code` and `reason` are those of [`Rejection`](crate::Rejection), `issuer` is one of those configured, `stage` the
@@ -31,7 +38,9 @@
 //! at all, `time() - gateless_keys_fetched_timestamp_seconds` beyond the lifetime, and
 //! `gateless_introspections_total{result="unauthorized"}` that rises: this service is not known to its authorization
 //! server any more. `gateless_introspected_tokens_total` with `stale` or `unanswered` is an outage that callers notice, or
-//! are about to. And `gateless_refusals_total` with the code `pipeline_misordered` or `route_undeclared`, which are faults of the deployment.
+//! are about to. `gateless_denylist_age_seconds` beyond a few seconds: what is revoked does not arrive.
+//! `gateless_denylist_syncs_total{result="lost"}`: the log has lost its data. `gateless_denylist_revoked_used_total` that rises:
+//! somebody uses what was taken from them. And `gateless_refusals_total` with the code `pipeline_misordered` or `route_undeclared`, which are faults of the deployment.
 //!
 //! ## Events and spans
 //!
@@ -58,6 +67,17 @@
 //! | `gateless.introspection.recovered` | info | `issuer` | it answers again |
 //! | `gateless.introspection.secret` | warn | `error` | a secret could not be read again; the old one goes on |
 //! | `gateless.shared.failed` | debug | `error` | a shared store failed |
+//! | `gateless.denylist.loaded` | info | `records` | the list was loaded |
+//! | `gateless.denylist.failed` | warn | `reason` | its log cannot be followed; once for an outage |
+//! | `gateless.denylist.gap` | warn | – | changes were missed: the list is loaded anew |
+//! | `gateless.denylist.lost` | error | – | the log has lost something: what is known here is put back |
+//! | `gateless.denylist.put_back` | warn | `records` | it was put back |
+//! | `gateless.denylist.nearly_full` | error | `records`, `capacity` | four fifths of the room are taken |
+//! | `gateless.denylist.full` | error | `records`, `capacity`, `freed` | there is no room, and what `WhenFull` says is done |
+//! | `gateless.denylist.revoked` | info | `id` | something is to be revoked; `id` is its kind and a part of a digest |
+//! | `gateless.denylist.unrevoked` | warn | `id` | something is not to be revoked any more |
+//! | `gateless.denylist.asked` | warn | `id`, `takes_back`, `by_issuer`, `by`, `by_client` | an operator asked for that; `by` and `by_client` are digests like `id` |
+//! | `gateless.denylist.revoked_used` | info | `issuer`, `kind`, `token` | somebody used what was revoked |
 //! | `gateless.reloaded` | info | `epoch` | a new configuration decides |
 //! | `gateless.not_reloaded` | error | `epoch`, `error` | it could not be used; the old one goes on |
 //!

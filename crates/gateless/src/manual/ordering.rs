@@ -1,7 +1,7 @@
 //! # Which layer goes where
 //!
 //! ```text
-//! request ─► StripIdentityHeaders ─► BearerAuth ─► ScopeGuard ─► handler
+//! request ─► StripIdentityHeaders ─► BearerAuth ─► Denylist ─► ScopeGuard ─► handler
 //! ```
 //!
 //! - **One layer authenticates**: [`BearerAuth`](crate::bearer::BearerAuth), `Introspection`, or `HybridAuth` where some
@@ -12,6 +12,8 @@
 //! - **Tracing and compression** go outside too. `BearerAuth` marks the `Authorization` field as sensitive only on the
 //!   request that it hands on: an outer layer that prints header fields prints the token. Use
 //!   `tower_http::sensitive_headers` there.
+//! - **`Denylist`** goes directly behind the authentication, around the same routes. What is inside of the authentication and
+//!   outside of it takes revoked tokens.
 //! - **`ScopeGuard`** goes where the route is known: on a method router, with `route_layer`, or around one service; with
 //!   a table, on the whole router, inside of the authentication. See [`routes`](super::routes).
 //!
