@@ -1,4 +1,4 @@
-//! A table of digests and ends, in 16 bytes a slot, which one writes and many read.
+//! A table of digests and ends, in 17 bytes a slot, which one writes and many read.
 
 use std::iter;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,15 +7,13 @@ use gateless_core::Timestamp;
 
 /// When a record ends, in seconds since two seconds before 1970.
 ///
-/// The two smallest numbers say that there is no record, and the largest that it has no end.
+/// The smallest number says that there is no record any more, and the largest that it has no end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct End(u32);
 
 impl End {
-    /// Nothing was ever here.
-    const FREE: Self = Self(0);
-    /// There was a record here.
-    pub(super) const DEAD: Self = Self(1);
+    /// There was a record here. Nothing else has an end below `FIRST`.
+    pub(super) const DEAD: Self = Self(0);
     /// The earliest that a record ends.
     const FIRST: Self = Self(2);
     /// There is no end.
@@ -119,13 +117,7 @@ const fn split(tail: u64) -> (u32, End) {
     ((tail >> 32) as u32, End(tail as u32))
 }
 
-/// A place for one record. Once there is a digest in it, it is never there for another: the tail changes, and only the
-/// end in it.
-///
-/// So two words are as good as one. The head is written before the first tail, and the tail is released. A reader
-/// acquires the tail first. Where that is free, there is nothing here yet, whatever the head says, and the record is one
-/// that is being added now. Where it is not, the head of the same digest is there, and will be as long as the table is.
-/// What the reader takes from the tail it takes from one read, so that the end belongs to the digest.
+/// A place for one record.
 #[derive(Debug, Default)]
 pub(super) struct Slot {
     head: AtomicU64,
@@ -133,11 +125,6 @@ pub(super) struct Slot {
 }
 
 impl Slot {
-    /// The end in it, as its writer sees it.
-    pub(super) fn end(&self) -> End {
-        split(self.tail.load(Ordering::Relaxed)).1
-    }
-
     /// By the only writer, in a slot that has a digest.
     pub(super) fn set_end(&self, end: End) {
         let (low, _) = split(self.tail.load(Ordering::Relaxed));
@@ -145,15 +132,70 @@ impl Slot {
         self.tail.store(tail(digest, end), Ordering::Release);
     }
 
+    /// By the only writer, in a slot that has no tag yet.
     fn fill(&self, digest: Digest, end: End) {
         self.head.store(digest.high, Ordering::Relaxed);
-        self.tail.store(tail(digest, end), Ordering::Release);
+        self.tail.store(tail(digest, end), Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn read(&self) -> (Digest, End) {
+        let (low, end) = split(self.tail.load(Ordering::Acquire));
+        let high = self.head.load(Ordering::Relaxed);
+        (Digest { high, low }, end)
     }
 }
 
-/// Slots that are searched from where a digest belongs to the first that is free. There always is one.
+/// How many slots have their tags in one word.
+const GROUP: usize = 8;
+/// A one in each byte.
+const ONES: u64 = u64::from_ne_bytes([1; GROUP]);
+/// The first bit of each byte.
+const FIRSTS: u64 = ONES << 7;
+
+/// The tags of eight slots, the first in the lowest byte: none where nothing was ever, and else seven bits of the hash
+/// below a one. They are given in order, and never change.
+///
+/// Most slots are somebody else's, and most groups that are searched do not have the digest at all. That the tags tell,
+/// which are few enough for the caches.
 #[derive(Debug, Default)]
-pub(super) struct Slots(Box<[Slot]>);
+struct Tags(AtomicU64);
+
+impl Tags {
+    #[inline]
+    const fn of(hash: u64) -> u64 {
+        // The place is made of the first bits, but for those that are the same in the whole shard, and zero here last.
+        hash >> 16 & 0x7f | 0x80
+    }
+
+    /// Which of them are `tag`, as the first bits of bytes, the others being zero.
+    ///
+    /// Those above may be named in error, but only where there is one. A byte that is none has a first bit that differs.
+    #[inline]
+    const fn matching(word: u64, tag: u64) -> u64 {
+        let differ = word ^ (tag * ONES);
+        differ.wrapping_sub(ONES) & !differ & FIRSTS
+    }
+
+    /// Whether none is free: the last one is given last.
+    #[inline]
+    const fn is_full(word: u64) -> bool {
+        word >> 63 == 1
+    }
+}
+
+/// Slots in groups, which are searched from where a digest belongs to the first that is not full.
+///
+/// Once there is a digest in a slot, it is never there for another: the tail changes, and only the end in it. The digest
+/// and the first end are written before the tag, which is released. A reader acquires the tags first, and looks only
+/// where there is one. So it finds the digest there whole, and as long as the table is. What it takes from the tail it
+/// takes from one read, so that the end belongs to the digest. Where there is no tag yet, the record is one that is being
+/// added now, and everything behind a group that is not full is, too.
+#[derive(Debug, Default)]
+pub(super) struct Slots {
+    tags: Box<[Tags]>,
+    slots: Box<[[Slot; GROUP]]>,
+}
 
 impl Slots {
     /// With room for as many and a quarter more, so that it is 64 to 80 in a hundred that are taken.
@@ -161,50 +203,84 @@ impl Slots {
         if records == 0 {
             return Self::default();
         }
-        let slots = (records + records / 16 * 9 + records % 16).max(8);
-        Self(iter::repeat_with(Slot::default).take(slots).collect())
+        let slots = records + records / 16 * 9 + records % 16;
+        let groups = slots.div_ceil(GROUP);
+        Self {
+            tags: iter::repeat_with(Tags::default).take(groups).collect(),
+            slots: (iter::repeat_with(Default::default).take(groups)).collect(),
+        }
     }
 
     /// How many digests may be here, dead ones included.
     pub(super) fn room(&self) -> usize {
-        self.0.len() / 5 * 4
+        self.tags.len() * GROUP / 5 * 4
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.tags.len() * GROUP
     }
 
     /// The slot of `digest`, and the end in it.
     #[inline]
     pub(super) fn find(&self, hash: u64, digest: Digest) -> Option<(&Slot, End)> {
-        let (before, from) = self.0.split_at_checked(scaled(hash, self.0.len()))?;
-        for slot in from.iter().chain(before) {
-            let (low, end) = split(slot.tail.load(Ordering::Acquire));
-            if end == End::FREE {
+        let tag = Tags::of(hash);
+        let mut group = scaled(hash, self.tags.len());
+        for _ in 0..self.tags.len() {
+            let word = self.tags.get(group)?.0.load(Ordering::Acquire);
+            let mut matching = Tags::matching(word, tag);
+            while matching != 0 {
+                let slot = &self.slots.get(group)?[first(matching)];
+                let (here, end) = slot.read();
+                if here == digest {
+                    return Some((slot, end));
+                }
+                matching &= matching - 1;
+            }
+            if !Tags::is_full(word) {
                 return None;
             }
-            if low == digest.low && slot.head.load(Ordering::Relaxed) == digest.high {
-                return Some((slot, end));
-            }
+            group = if group + 1 == self.tags.len() {
+                0
+            } else {
+                group + 1
+            };
         }
         None
     }
 
     /// By the only writer, for a digest that is not here, where there is room.
     pub(super) fn insert(&self, hash: u64, digest: Digest, end: End) {
-        let (before, from) = self.0.split_at(scaled(hash, self.0.len()));
-        let mut slots = from.iter().chain(before);
-        let free = slots.find(|slot| slot.end() == End::FREE);
-        free.expect("there is room").fill(digest, end);
+        let groups = || self.tags.iter().zip(&self.slots);
+        let belongs = scaled(hash, self.tags.len());
+        let mut groups = groups().skip(belongs).chain(groups().take(belongs));
+        let not_full = groups.find_map(|(tags, slots)| {
+            let word = tags.0.load(Ordering::Relaxed);
+            (!Tags::is_full(word)).then_some((tags, slots, word))
+        });
+        let (tags, slots, word) = not_full.expect("there is room");
+        let free = first(!word & FIRSTS);
+        slots[free].fill(digest, end);
+        let tag = Tags::of(hash) << (8 * free);
+        tags.0.store(word | tag, Ordering::Release);
     }
 
     /// All that have a digest, dead ones included.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Slot, Digest, End)> {
-        self.0.iter().filter_map(|slot| {
-            let (low, end) = split(slot.tail.load(Ordering::Acquire));
-            let high = slot.head.load(Ordering::Relaxed);
-            (end != End::FREE).then_some((slot, Digest { high, low }, end))
+        let groups = self.tags.iter().zip(&self.slots);
+        groups.flat_map(|(tags, slots)| {
+            let word = tags.0.load(Ordering::Acquire);
+            let given = (word & FIRSTS).count_ones() as usize;
+            slots.iter().take(given).map(|slot| {
+                let (digest, end) = slot.read();
+                (slot, digest, end)
+            })
         })
     }
+}
+
+/// Which byte the lowest bit is in, of those that are set.
+#[inline]
+const fn first(bits: u64) -> usize {
+    bits.trailing_zeros() as usize / 8 % GROUP
 }
