@@ -134,6 +134,7 @@ impl RevocationList {
 
     /// Whether there is a record of `id` that is in force.
     #[must_use]
+    #[inline]
     pub fn contains(&self, id: RevocationId, now: Timestamp) -> bool {
         // What does not say when it was issued is refused by every record.
         self.of(id.kind()).refuses(id, None, now)

@@ -147,50 +147,56 @@ impl Slot {
 }
 
 /// How many slots have their tags in one word.
-const GROUP: usize = 8;
+const GROUP: usize = 7;
 /// A one in each byte.
-const ONES: u64 = u64::from_ne_bytes([1; GROUP]);
-/// The first bit of each byte.
-const FIRSTS: u64 = ONES << 7;
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+/// The first bit of each tag.
+const FIRSTS: u64 = (ONES << 7) >> 8;
 
-/// The tags of eight slots, the first in the lowest byte: none where nothing was ever, and else seven bits of the hash
-/// below a one. They are given in order, and never change.
+/// The tags of a group of slots, the first in the lowest byte: none where nothing was ever, and else seven bits of the
+/// hash below a one. They are given in order, and never change.
 ///
-/// Most slots are somebody else's, and most groups that are searched do not have the digest at all. That the tags tell,
-/// which are few enough for the caches.
+/// Most slots are somebody else's, and most groups do not have the digest at all. That the tags tell, which are few enough
+/// for the caches.
+///
+/// The highest byte says who had no room here and went on: each sets one of its bits, by its hash. So even of the groups
+/// that are full, few send on whom they have not.
 #[derive(Debug, Default)]
 struct Tags(AtomicU64);
 
-impl Tags {
+/// What a hash has to do with tags. Its place is made of the first bits; none of these is, nor zero in the whole shard.
+#[derive(Clone, Copy)]
+struct Mark {
+    tag: u64,
+    went_on: u64,
+}
+
+impl Mark {
     #[inline]
-    const fn of(hash: u64) -> u64 {
-        // The place is made of the first bits, but for those that are the same in the whole shard, and zero here last.
-        hash >> 16 & 0x7f | 0x80
+    const fn of(hash: u64) -> Self {
+        Self {
+            tag: hash >> 16 & 0x7f | 0x80,
+            went_on: 1 << 56 << (hash >> 13 & 7),
+        }
     }
 
-    /// Which of them are `tag`, as the first bits of bytes, the others being zero.
+    /// The slots with this tag, as the first bits of their bytes.
     ///
-    /// Those above may be named in error, but only where there is one. A byte that is none has a first bit that differs.
+    /// Those above one may be named in error, but only where there is a tag: where there is none, the first bit differs.
     #[inline]
-    const fn matching(word: u64, tag: u64) -> u64 {
-        let differ = word ^ (tag * ONES);
+    const fn matching(self, word: u64) -> u64 {
+        let differ = word ^ (self.tag * ONES);
         differ.wrapping_sub(ONES) & !differ & FIRSTS
-    }
-
-    /// Whether none is free: the last one is given last.
-    #[inline]
-    const fn is_full(word: u64) -> bool {
-        word >> 63 == 1
     }
 }
 
-/// Slots in groups, which are searched from where a digest belongs to the first that is not full.
+/// Slots in groups, which are searched from where a digest belongs for as long as it may have gone on.
 ///
 /// Once there is a digest in a slot, it is never there for another: the tail changes, and only the end in it. The digest
 /// and the first end are written before the tag, which is released. A reader acquires the tags first, and looks only
 /// where there is one. So it finds the digest there whole, and as long as the table is. What it takes from the tail it
-/// takes from one read, so that the end belongs to the digest. Where there is no tag yet, the record is one that is being
-/// added now, and everything behind a group that is not full is, too.
+/// takes from one read, so that the end belongs to the digest. Where a tag, or the bit of who went on, is not there yet,
+/// the record is one that is being added now.
 #[derive(Debug, Default)]
 pub(super) struct Slots {
     tags: Box<[Tags]>,
@@ -207,7 +213,7 @@ impl Slots {
         let groups = slots.div_ceil(GROUP);
         Self {
             tags: iter::repeat_with(Tags::default).take(groups).collect(),
-            slots: (iter::repeat_with(Default::default).take(groups)).collect(),
+            slots: iter::repeat_with(Default::default).take(groups).collect(),
         }
     }
 
@@ -224,53 +230,51 @@ impl Slots {
     /// The slot of `digest`, and the end in it.
     #[inline]
     pub(super) fn find(&self, hash: u64, digest: Digest) -> Option<(&Slot, End)> {
-        let tag = Tags::of(hash);
+        let mark = Mark::of(hash);
         let mut group = scaled(hash, self.tags.len());
         for _ in 0..self.tags.len() {
             let word = self.tags.get(group)?.0.load(Ordering::Acquire);
-            let mut matching = Tags::matching(word, tag);
+            let mut matching = mark.matching(word);
             while matching != 0 {
-                let slot = &self.slots.get(group)?[first(matching)];
+                let slot = self.slots.get(group)?.get(first(matching))?;
                 let (here, end) = slot.read();
                 if here == digest {
                     return Some((slot, end));
                 }
                 matching &= matching - 1;
             }
-            if !Tags::is_full(word) {
+            if word & mark.went_on == 0 {
                 return None;
             }
-            group = if group + 1 == self.tags.len() {
-                0
-            } else {
-                group + 1
-            };
+            group = (group + 1) % self.tags.len();
         }
         None
     }
 
     /// By the only writer, for a digest that is not here, where there is room.
     pub(super) fn insert(&self, hash: u64, digest: Digest, end: End) {
-        let groups = || self.tags.iter().zip(&self.slots);
-        let belongs = scaled(hash, self.tags.len());
-        let mut groups = groups().skip(belongs).chain(groups().take(belongs));
-        let not_full = groups.find_map(|(tags, slots)| {
-            let word = tags.0.load(Ordering::Relaxed);
-            (!Tags::is_full(word)).then_some((tags, slots, word))
-        });
-        let (tags, slots, word) = not_full.expect("there is room");
-        let free = first(!word & FIRSTS);
-        slots[free].fill(digest, end);
-        let tag = Tags::of(hash) << (8 * free);
-        tags.0.store(word | tag, Ordering::Release);
+        let mark = Mark::of(hash);
+        let (before, from) = self.tags.split_at(scaled(hash, self.tags.len()));
+        let (slots_before, slots_from) = self.slots.split_at(before.len());
+        let groups = from.iter().zip(slots_from);
+        for (Tags(tags), slots) in groups.chain(before.iter().zip(slots_before)) {
+            let word = tags.load(Ordering::Relaxed);
+            let free = first(!word & FIRSTS);
+            if let Some(slot) = slots.get(free) {
+                slot.fill(digest, end);
+                tags.store(word | mark.tag << (8 * free), Ordering::Release);
+                return;
+            }
+            tags.store(word | mark.went_on, Ordering::Release);
+        }
+        unreachable!("there is room");
     }
 
     /// All that have a digest, dead ones included.
     pub(super) fn iter(&self) -> impl Iterator<Item = (&Slot, Digest, End)> {
         let groups = self.tags.iter().zip(&self.slots);
-        groups.flat_map(|(tags, slots)| {
-            let word = tags.0.load(Ordering::Acquire);
-            let given = (word & FIRSTS).count_ones() as usize;
+        groups.flat_map(|(Tags(tags), slots)| {
+            let given = first(!tags.load(Ordering::Acquire) & FIRSTS);
             slots.iter().take(given).map(|slot| {
                 let (digest, end) = slot.read();
                 (slot, digest, end)
@@ -279,8 +283,8 @@ impl Slots {
     }
 }
 
-/// Which byte the lowest bit is in, of those that are set.
+/// Which byte the lowest bit is in, of those that are set; one that there is not, where none is.
 #[inline]
 const fn first(bits: u64) -> usize {
-    bits.trailing_zeros() as usize / 8 % GROUP
+    bits.trailing_zeros() as usize / 8
 }
