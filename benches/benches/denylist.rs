@@ -125,7 +125,7 @@ fn time<T>(ids: &[T], mut is_right: impl FnMut(&T) -> bool) -> f64 {
     let start = Instant::now();
     for id in ids {
         assert!(black_box(is_right(black_box(id))));
-        // A request asks once. Without this the processor would look up several at a time, and wait for memory once.
+        // A request asks once. This keeps look-ups apart somewhat; memory may still be fetched ahead for the next.
         fence(Ordering::SeqCst);
     }
     start.elapsed().as_nanos() as f64 / ids.len() as f64

@@ -48,7 +48,7 @@ use self::marks::Marks;
 ///
 /// # Memory
 ///
-/// A record of a token, a session or a key takes 20 to 25 bytes, when there are many. One of the others takes more, as a
+/// A record of a token, a session or a key takes 21 to 27 bytes, when there are many. One of the others takes more, as a
 /// hash table of the usual kind does; of them there are few. Room is taken when it is needed, and given back by
 /// [`sweep`](Self::sweep).
 pub struct RevocationList {
