@@ -73,7 +73,7 @@ pub struct PrincipalParts {
     pub client_id: Option<Box<str>>,
     /// The token's own id (`jti`).
     pub token_id: Option<Box<str>>,
-    /// What a token without an id is told apart by.
+    /// What an opaque token, or one without an id, is told apart by.
     pub token_digest: Option<TokenDigest>,
     /// The session at the issuer (`sid`).
     pub session_id: Option<Box<str>>,
@@ -85,6 +85,8 @@ pub struct PrincipalParts {
     pub audience: Box<[Box<str>]>,
     /// When the token ends.
     pub expires_at: Timestamp,
+    /// The issuer names no end: the policy of this service set one, and how long the token lives is not known.
+    pub is_end_assumed: bool,
     /// When the token was issued.
     pub issued_at: Option<Timestamp>,
     /// When the person last proved who they are (`auth_time`).
@@ -93,7 +95,7 @@ pub struct PrincipalParts {
     pub authentication_context: Option<Box<str>>,
     /// Who acts on the subject's behalf; empty without delegation.
     pub actors: Box<[Actor]>,
-    /// The key that signed the token (`kid`).
+    /// The key that signed the token (`kid`), also where the token does not name it.
     pub key_id: Option<Box<str>>,
     /// All claims, as the JSON object that was verified.
     pub claims: Box<str>,
@@ -114,6 +116,7 @@ impl PrincipalParts {
             scopes: ScopeSet::empty(),
             audience: Box::default(),
             expires_at,
+            is_end_assumed: false,
             issued_at: None,
             authenticated_at: None,
             authentication_context: None,
@@ -220,6 +223,12 @@ impl Principal {
     #[must_use]
     pub fn expires_at(&self) -> Timestamp {
         self.0.parts.expires_at
+    }
+
+    /// Whether the issuer names no end, so that [`expires_at`](Self::expires_at) is what the policy of this service assumes.
+    #[must_use]
+    pub fn is_end_assumed(&self) -> bool {
+        self.0.parts.is_end_assumed
     }
 
     /// When the token was issued.
@@ -370,6 +379,7 @@ mod tests {
             scopes: ScopeSet::parse("canary-scope").unwrap(),
             audience: ["canary-audience".into()].into(),
             expires_at: Timestamp::from_secs(1),
+            is_end_assumed: false,
             issued_at: None,
             authenticated_at: None,
             authentication_context: None,

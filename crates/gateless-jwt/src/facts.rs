@@ -21,11 +21,17 @@ use crate::statement::Statement;
 pub struct Facts {
     statement: Statement,
     signer: Stamp,
+    /// Whether the token says which key that is.
+    names_key: bool,
 }
 
 impl Facts {
-    pub(crate) const fn new(statement: Statement, signer: Stamp) -> Self {
-        Self { statement, signer }
+    pub(crate) const fn new(statement: Statement, signer: Stamp, names_key: bool) -> Self {
+        Self {
+            statement,
+            signer,
+            names_key,
+        }
     }
 
     /// Decides whether the token is good with `keys`, for `policy`, at `now`. Costs no allocation.
@@ -43,8 +49,13 @@ impl Facts {
         policy: &TokenPolicy,
         now: Timestamp,
     ) -> Result<Principal, TokenFault> {
-        let Self { statement, signer } = self;
-        keys.vouch(statement.principal.key_id(), signer)?;
+        let Self {
+            statement,
+            signer,
+            names_key,
+        } = self;
+        let named = statement.principal.key_id().filter(|_| names_key);
+        keys.vouch(named, signer)?;
         statement.judge(&policy.terms, now)?;
         Ok(statement.principal)
     }

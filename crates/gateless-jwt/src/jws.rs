@@ -6,7 +6,7 @@ use crate::algorithm::{Algorithm, Family};
 use crate::base64url;
 use crate::header::Header;
 use crate::jwk::KeySet;
-use crate::key::{Key, Stamp};
+use crate::key::Key;
 use crate::policy::{Profile, TokenPolicy};
 use crate::terms::Terms;
 
@@ -35,7 +35,11 @@ impl<'t> Jws<'t> {
     }
 
     /// Checks the header against `policy` and the signature against `keys`. Tells which key verified it.
-    pub(crate) fn verify(&self, keys: &KeySet, policy: &TokenPolicy) -> Result<Stamp, TokenFault> {
+    pub(crate) fn verify<'k>(
+        &self,
+        keys: &'k KeySet,
+        policy: &TokenPolicy,
+    ) -> Result<&'k Key, TokenFault> {
         let is_expected = match (policy.profile, self.header.media_type()) {
             (Profile::Rfc9068, media_type) => media_type == Some("at+jwt"),
             (Profile::Lax, None) => true,
@@ -85,10 +89,10 @@ impl<'t> Jws<'t> {
         }
     }
 
-    fn check_signature(&self, keys: &KeySet) -> Result<Stamp, TokenFault> {
+    fn check_signature<'k>(&self, keys: &'k KeySet) -> Result<&'k Key, TokenFault> {
         let mut candidates = keys.candidates(self.header.key_id(), self.header.algorithm())?;
         let signer = candidates.find(|key| key.verify(self.signed.as_bytes(), &self.signature));
-        signer.map(Key::stamp).ok_or(TokenFault::SignatureInvalid)
+        signer.ok_or(TokenFault::SignatureInvalid)
     }
 }
 

@@ -15,7 +15,6 @@ pub(crate) struct Statement {
     pub(crate) principal: Principal,
     pub(crate) not_before: Option<Timestamp>,
     pub(crate) is_bound: bool,
-    pub(crate) is_end_assumed: bool,
 }
 
 /// What a policy has settled about the claims: the rest is taken over from them as it stands.
@@ -28,6 +27,8 @@ pub(crate) struct Settled<'t> {
     /// The issuer names no end: the policy set one, and how long the token lives is not known.
     pub(crate) is_end_assumed: bool,
     pub(crate) key_id: Option<Box<str>>,
+    /// The token means something to its server only.
+    pub(crate) is_opaque: bool,
     /// The part of the token's text that has one spelling only.
     pub(crate) identity: &'t str,
     pub(crate) json: Box<str>,
@@ -39,10 +40,9 @@ impl Statement {
             Some(subject) if Some(subject) != settled.client_id.as_ref() => PrincipalKind::User,
             _ => PrincipalKind::Client,
         };
-        let token_digest = match claims.token_id {
-            Some(_) => None,
-            None => Some(TokenDigest::of(settled.identity)),
-        };
+        // The id of an opaque token is known to its server and to whoever asked: others go by the token itself.
+        let needs_digest = settled.is_opaque || claims.token_id.is_none();
+        let token_digest = needs_digest.then(|| TokenDigest::of(settled.identity));
         let principal = Principal::assert_authenticated(PrincipalParts {
             issuer: settled.issuer,
             subject: claims.subject,
@@ -54,6 +54,7 @@ impl Statement {
             scopes: settled.scopes,
             audience: settled.audience,
             expires_at: settled.expires_at,
+            is_end_assumed: settled.is_end_assumed,
             issued_at: claims.issued_at,
             authenticated_at: claims.authenticated_at,
             authentication_context: claims.authentication_context,
@@ -65,7 +66,6 @@ impl Statement {
             principal,
             not_before: claims.not_before,
             is_bound: claims.is_bound,
-            is_end_assumed: settled.is_end_assumed,
         }
     }
 
@@ -108,7 +108,7 @@ impl Statement {
             return Err(TokenFault::IssuedInFuture);
         }
         let lifetime = expires_at.since(issued_at.unwrap_or(now));
-        if !self.is_end_assumed && lifetime > terms.max_lifetime {
+        if !self.principal.is_end_assumed() && lifetime > terms.max_lifetime {
             return Err(TokenFault::LifetimeTooLong);
         }
         Ok(())

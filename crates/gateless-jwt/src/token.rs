@@ -9,7 +9,7 @@ use crate::facts::Facts;
 use crate::header::Header;
 use crate::jwk::KeySet;
 use crate::jws::Jws;
-use crate::key::Stamp;
+use crate::key::Key;
 use crate::policy::{Profile, TokenPolicy};
 use crate::statement::{Settled, Statement};
 
@@ -71,7 +71,7 @@ impl<'t> Unverified<'t> {
     }
 
     /// Past the signature: the claims are the issuer's, and are read as this policy reads them.
-    fn into_facts(self, policy: &TokenPolicy, signer: Stamp) -> Result<Facts, TokenFault> {
+    fn into_facts(self, policy: &TokenPolicy, signer: &Key) -> Result<Facts, TokenFault> {
         let Self {
             jws,
             json,
@@ -115,11 +115,15 @@ impl<'t> Unverified<'t> {
             audience,
             expires_at,
             is_end_assumed: false,
+            is_opaque: false,
             identity: jws.signed(),
-            key_id: jws.header.into_key_id(),
+            // A token may leave out which key signed it; the key is known all the same.
+            key_id: signer.id().map(Into::into),
             json,
         };
-        Ok(Facts::new(Statement::new(claims, settled), signer))
+        let names_key = jws.header.key_id().is_some();
+        let statement = Statement::new(claims, settled);
+        Ok(Facts::new(statement, signer.stamp(), names_key))
     }
 }
 

@@ -19,11 +19,13 @@ mod serve;
 pub mod store;
 pub mod tour;
 
+use std::time::Duration;
+
 use axum::Router;
-use gateless::ConfigError;
 use gateless::denylist::Denylist;
 use gateless::scope::ScopeGuard;
 use gateless::strip::StripIdentityHeaders;
+use gateless::{ConfigError, OnOutage};
 
 pub use crate::auth::{Auth, bearer_auth, embedded_introspection, introspection};
 pub use crate::revocation::{Revocations, denylist};
@@ -57,11 +59,16 @@ pub fn app(auth: Auth, denylist: Denylist, store: Store) -> Result<Router, Confi
     let guard = ScopeGuard::table(policy::table()?);
     let probes = http::probes(auth.keys().clone(), denylist.handle().clone());
     let routes = http::routes(store.clone())
-        .route_service("/admin/revocations", revocation::api(&denylist, &auth)?)
         .merge(probes)
         .merge(grpc::routes(store));
+    // Operators have to get in while the log is away: what they revoke then counts here at once, if it can be queued.
+    let hour = OnOutage::StaleFor(Duration::from_secs(3600));
+    let operating = Router::new()
+        .route_service("/admin/revocations", revocation::api(&denylist, &auth)?)
+        .layer(guard.clone())
+        .layer(denylist.on_outage(hour));
     // The layer that is added last runs first.
-    let guarded = routes.layer(guard).layer(denylist);
+    let guarded = routes.layer(guard).layer(denylist).merge(operating);
     let authenticated = match auth {
         Auth::Bearer(auth) => guarded.layer(auth),
         Auth::Hybrid(.., auth) => guarded.layer(auth),

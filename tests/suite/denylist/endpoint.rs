@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use gateless::denylist::{ClientCredentials, RevocationEndpoint};
-use gateless_testkit::LogFault;
+use gateless_testkit::{LogFault, TokenBuilder};
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use rstest::rstest;
@@ -23,8 +23,13 @@ async fn is_client(credentials: ClientCredentials) -> bool {
 }
 
 fn endpoint(instance: &Instance) -> RevocationEndpoint {
-    RevocationEndpoint::builder(instance.handle(), instance.auth.handle().clone(), is_client)
-        .build()
+    RevocationEndpoint::builder(
+        instance.handle(),
+        ISSUER,
+        instance.auth.handle().clone(),
+        is_client,
+    )
+    .build()
 }
 
 fn basic(credentials: &str) -> String {
@@ -97,7 +102,7 @@ async fn th_20_the_session_goes_with_the_token_where_that_is_wanted() {
     };
     let [given_back, sibling, stranger] = [of("session-1"), of("session-1"), of("session-2")];
     let verifier = instance.auth.handle().clone();
-    let endpoint = RevocationEndpoint::builder(instance.handle(), verifier, is_client);
+    let endpoint = RevocationEndpoint::builder(instance.handle(), ISSUER, verifier, is_client);
     let endpoint = endpoint.revokes_session().build();
     let form = format!("client_id=app&token={given_back}");
     let (response, _) = ask(endpoint, &[("content-type", FORM)], form).await;
@@ -169,6 +174,51 @@ async fn th_16_the_token_of_another_client_stays() {
     let token = world.issuer.token().client_id("web").mint();
     let form = format!("token={token}&client_id=app");
     let (response, body) = ask(endpoint(&instance), &[("content-type", FORM)], form).await;
+    assert_eq!(
+        (response.status(), body),
+        (
+            StatusCode::BAD_REQUEST,
+            json!({"error": "unauthorized_client"})
+        )
+    );
+    instance.accepts(&token).await;
+}
+
+/// A token that is not accepted here may be good later, or elsewhere: who gives it back is not told that it is dead.
+#[rstest]
+#[case::not_yet(|t: TokenBuilder| t.not_before_in(60), 503, "temporarily_unavailable")]
+#[case::issued_later(|t: TokenBuilder| t.issued_in(60), 503, "temporarily_unavailable")]
+#[case::a_key_that_is_not_known_yet(|t: TokenBuilder| t.header("kid", "new"), 503, "temporarily_unavailable")]
+#[case::for_another_service(|t: TokenBuilder| t.audience("https://other.example.com"), 400, "unsupported_token_type")]
+#[case::bound(|t: TokenBuilder| t.claim("cnf", json!({"jkt": "x"})), 400, "unsupported_token_type")]
+#[case::expired(|t: TokenBuilder| t.issued_in(-600).expires_in(-300), 200, "")]
+#[case::forged(|t: TokenBuilder| t.signature([7; 64]), 200, "")]
+#[tokio::test(start_paused = true)]
+async fn th_02_only_what_is_dead_for_good_is_called_revoked(
+    #[case] change: fn(TokenBuilder) -> TokenBuilder,
+    #[case] status: u16,
+    #[case] error: &str,
+) {
+    let world = World::new();
+    let instance = world.instance().await;
+    let token = change(world.issuer.token().client_id("app")).mint();
+    let form = format!("token={token}&client_id=app");
+    let (response, body) = ask(endpoint(&instance), &[("content-type", FORM)], form).await;
+    assert_eq!(response.status(), status);
+    assert_eq!(body["error"].as_str().unwrap_or_default(), error);
+    assert_eq!(world.log.appends(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn th_16_the_client_of_another_issuer_is_another_client() {
+    let world = World::new();
+    let instance = world.instance().await;
+    let token = world.issuer.token().client_id("app").mint();
+    let verifier = instance.auth.handle().clone();
+    let other = "https://other.example.com";
+    let endpoint = RevocationEndpoint::builder(instance.handle(), other, verifier, is_client);
+    let form = format!("token={token}&client_id=app");
+    let (response, body) = ask(endpoint.build(), &[("content-type", FORM)], form).await;
     assert_eq!(
         (response.status(), body),
         (

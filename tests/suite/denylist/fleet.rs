@@ -135,6 +135,44 @@ async fn th_23_what_cannot_be_put_back_at_once_is_put_back_later() {
     assert_eq!(world.log.records().len(), 1);
 }
 
+/// The log is asked for everything only once it was filled again: who starts in between must not take it for empty.
+#[tokio::test(start_paused = true)]
+async fn th_04_what_was_lost_is_put_back_before_it_is_loaded() {
+    let world = World::new();
+    let here = world.instance().await;
+    here.revoke(Revocation::token(ISSUER, "token-1")).await;
+    world.pass(SECOND).await;
+    world.log.fail_loads(true);
+    world.log.lose_everything();
+    world.pass(SECOND).await;
+    assert_eq!(world.log.records().len(), 1);
+    world.log.clear_fault();
+}
+
+#[tokio::test(start_paused = true)]
+async fn th_15_what_is_taken_back_and_revoked_by_another_stays_revoked() {
+    let world = World::new();
+    let [here, there] = [world.instance().await, world.instance().await];
+    let token = world.issuer.token().token_id("token-1").mint();
+    let revocation = Revocation::token(ISSUER, "token-1");
+    for _ in 0..50 {
+        here.revoke(revocation.clone()).await;
+        let (taken_back, ()) = tokio::join!(here.handle().unrevoke(revocation.id()), async {
+            tokio::task::yield_now().await;
+            there.revoke(revocation.clone()).await;
+        });
+        taken_back.unwrap();
+        world.pass(Duration::from_millis(10)).await;
+        let is_revoked = !world.log.records().is_empty();
+        for instance in [&here, &there] {
+            match is_revoked {
+                true => instance.refuses(&token).await,
+                false => instance.accepts(&token).await,
+            }
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn th_05_what_is_revoked_while_the_list_is_loaded_anew_stays_revoked() {
     let world = World::new();

@@ -282,7 +282,8 @@ async fn th_12_who_cannot_prove_to_be_newer_is_refused() {
     let world = World::new();
     let policy = world.policy().profile(Profile::Lax);
     let auth = world.auth(policy);
-    let denylist = world.builder(OnOutage::FailClosed).build().unwrap();
+    let denylist = world.builder(OnOutage::FailClosed).optional_issued_at();
+    let denylist = denylist.build().unwrap();
     denylist.handle().ready().await.unwrap();
     let instance = Instance { auth, denylist };
     let dateless = |subject: &str| token(&world.issuer).subject(subject).without("iat").mint();
@@ -295,6 +296,34 @@ async fn th_12_who_cannot_prove_to_be_newer_is_refused() {
     instance.revoke(Revocation::subject(ISSUER, "user-1")).await;
     instance.refuses(&dateless("user-1")).await;
     instance.accepts(&dateless("user-2")).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn th_12_who_does_not_say_when_it_was_issued_could_outlive_the_list() {
+    let world = World::new();
+    let auth = world.auth(world.policy().profile(Profile::Lax));
+    let denylist = world.builder(OnOutage::FailClosed).build().unwrap();
+    denylist.handle().ready().await.unwrap();
+    let instance = Instance { auth, denylist };
+    let too_long = Refusal::tok(TokenFault::LifetimeTooLong);
+    let dateless = token(&world.issuer).without("iat").mint();
+    instance.refuses_as(&dateless, &too_long).await;
+    instance.accepts(&token(&world.issuer).mint()).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn te_13_a_key_is_revoked_also_for_tokens_that_do_not_name_it() {
+    let world = World::new();
+    let instance = world.instance().await;
+    let nameless = token(&world.issuer).without_header("kid").mint();
+    instance.accepts(&nameless).await;
+    let key_id = world.issuer.kids().remove(0);
+    instance.revoke(Revocation::key(ISSUER, &key_id)).await;
+    instance.refuses(&nameless).await;
+    let another = token(&world.issuer)
+        .token_id("another")
+        .without_header("kid");
+    instance.refuses(&another.mint()).await;
 }
 
 #[tokio::test(start_paused = true)]

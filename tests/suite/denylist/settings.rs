@@ -6,6 +6,7 @@ use super::*;
 
 #[rstest]
 #[case::no_time("fresh_for", |builder: DenylistBuilder| builder.fresh_for(Duration::ZERO))]
+#[case::shorter_than_an_answer("fresh_for", |builder: DenylistBuilder| builder.fresh_for(Duration::from_millis(1_999)))]
 #[case::too_long("fresh_for", |builder: DenylistBuilder| builder.fresh_for(Duration::from_secs(3601)))]
 #[case::no_lifetime("token_lifetime", |builder: DenylistBuilder| builder.token_lifetime(Duration::ZERO))]
 #[case::years("token_lifetime", |builder: DenylistBuilder| builder.token_lifetime(Duration::MAX))]

@@ -230,6 +230,7 @@ impl fmt::Debug for RevocationId {
 #[derive(Clone, Debug)]
 pub struct RevocationIds {
     token: Option<RevocationId>,
+    digest: Option<RevocationId>,
     session: Option<RevocationId>,
     key: Option<RevocationId>,
     client: Option<RevocationId>,
@@ -242,11 +243,7 @@ pub struct RevocationIds {
 impl RevocationIds {
     pub(crate) fn of(parts: &PrincipalParts) -> Self {
         let issuer = &*parts.issuer;
-        let token = match (&parts.token_id, &parts.token_digest) {
-            (Some(token_id), _) => Some(RevocationId::token(issuer, token_id)),
-            (None, Some(digest)) => Some(RevocationId::token_digest(issuer, digest)),
-            (None, None) => None,
-        };
+        let digest = parts.token_digest.as_ref();
         let named = |text: &Option<Box<str>>, id: fn(&str, &str) -> RevocationId| {
             text.as_deref().map(|text| id(issuer, text))
         };
@@ -254,7 +251,8 @@ impl RevocationIds {
             RevocationId::subject(actor.issuer.as_deref().unwrap_or(issuer), &actor.subject)
         };
         Self {
-            token,
+            token: named(&parts.token_id, RevocationId::token),
+            digest: digest.map(|digest| RevocationId::token_digest(issuer, digest)),
             session: named(&parts.session_id, RevocationId::session),
             key: named(&parts.key_id, RevocationId::key),
             client: named(&parts.client_id, RevocationId::client),
@@ -264,10 +262,9 @@ impl RevocationIds {
         }
     }
 
-    /// The token itself.
-    #[must_use]
-    pub const fn token(&self) -> Option<RevocationId> {
-        self.token
+    /// The token itself: by its id, and by its digest.
+    pub fn tokens(&self) -> impl Iterator<Item = RevocationId> {
+        self.token.into_iter().chain(self.digest)
     }
 
     /// The session.

@@ -73,8 +73,12 @@ impl Revocation {
     /// `None` for a principal whose token has neither an id nor a digest, which no stage of gateless makes.
     #[must_use]
     pub fn this_token(principal: &Principal) -> Option<Self> {
-        let id = principal.revocation_ids().token()?;
-        Some(Self::of(id).expires_at(principal.expires_at()))
+        let this = Self::of(principal.revocation_ids().tokens().next()?);
+        // An end that is only assumed is another one when its server is asked again.
+        Some(match principal.is_end_assumed() {
+            true => this,
+            false => this.expires_at(principal.expires_at()),
+        })
     }
 
     /// The session with this id (`sid`).
@@ -138,19 +142,21 @@ impl Revocation {
         token_lifetime: Duration,
         clock_skew: Duration,
     ) -> RevocationRecord {
+        // Whole seconds, as a list keeps them: what comes back from one is then the same.
+        let rounded_up = |time: Timestamp| Timestamp::from_secs(time.as_secs().saturating_add(1));
         let latest_end = |issued: Timestamp| {
             let end = issued.max(now).saturating_add(token_lifetime);
-            end.saturating_add(RevocationRecord::LEEWAY)
+            rounded_up(end.saturating_add(RevocationRecord::LEEWAY))
         };
         let (issued_until, until) = match self.id.kind() {
             RevocationKind::Key => (None, Timestamp::MAX),
             RevocationKind::Session => (None, latest_end(now)),
             RevocationKind::Token => {
-                let end = self.expires_at.map_or_else(
-                    || latest_end(now),
-                    |end| end.saturating_add(RevocationRecord::LEEWAY),
-                );
-                (None, end)
+                // One that lives longer than any token does is refused anyway.
+                let end = self.expires_at.map_or(Timestamp::MAX, |end| {
+                    rounded_up(end.saturating_add(RevocationRecord::LEEWAY))
+                });
+                (None, end.min(latest_end(now)))
             }
             RevocationKind::Subject
             | RevocationKind::Client

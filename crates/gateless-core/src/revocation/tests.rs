@@ -82,7 +82,9 @@ fn th_01_a_caller_has_all_its_names() {
     };
     let principal = Principal::assert_authenticated(parts.clone());
     let ids = principal.revocation_ids();
-    assert_eq!(ids.token(), Some(RevocationId::token(ISSUER, "token-1")));
+    let digest = RevocationId::token_digest(ISSUER, &TokenDigest::of("opaque"));
+    let tokens = [RevocationId::token(ISSUER, "token-1"), digest];
+    assert_eq!(ids.tokens().collect::<Vec<_>>(), tokens);
     assert_eq!(
         ids.session(),
         Some(RevocationId::session(ISSUER, "session-1"))

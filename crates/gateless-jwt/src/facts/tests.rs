@@ -34,6 +34,7 @@ fn facts(expires_at: i64, issued_at: Option<i64>, not_before: Option<i64>) -> Fa
         scopes: gateless_core::ScopeSet::empty(),
         audience: [AUDIENCE.into()].into(),
         expires_at: at(expires_at),
+        is_end_assumed: false,
         issued_at: issued_at.map(at),
         authenticated_at: None,
         authentication_context: None,
@@ -45,9 +46,8 @@ fn facts(expires_at: i64, issued_at: Option<i64>, not_before: Option<i64>) -> Fa
         principal,
         not_before: not_before.map(at),
         is_bound: false,
-        is_end_assumed: false,
     };
-    Facts::new(statement, keys().keys()[0].stamp())
+    Facts::new(statement, keys().keys()[0].stamp(), false)
 }
 
 fn at(millis: i64) -> Timestamp {

@@ -286,6 +286,7 @@ impl ActiveToken {
             expires_at,
             is_end_assumed,
             key_id: None,
+            is_opaque: true,
             identity: identity(token),
             json,
         };

@@ -34,6 +34,7 @@ pub struct DenylistBuilder {
     on_outage: OnOutage,
     fresh_for: Duration,
     token_lifetime: Duration,
+    accepts_dateless: bool,
     pub(super) clock_skew: Duration,
     pub(super) capacity: usize,
     pub(super) when_full: WhenFull,
@@ -49,6 +50,7 @@ impl DenylistBuilder {
             on_outage,
             fresh_for: Duration::from_secs(30),
             token_lifetime: Duration::from_secs(24 * 60 * 60),
+            accepts_dateless: false,
             clock_skew: Duration::from_secs(5),
             capacity: 1_000_000,
             when_full: WhenFull::Refuse,
@@ -58,8 +60,8 @@ impl DenylistBuilder {
         }
     }
 
-    /// For how long a list is as good as new after its log was last heard of. 30 s by default, and a second at least: the
-    /// log is asked about that often. It is the longest that a revocation can go unnoticed by an instance that is cut off,
+    /// For how long a list is as good as new after its log was last heard of. 30 s by default, and between 2 s and an hour: the
+    /// log is asked four times in that time, and once a second at least. It is the longest that a revocation can go unnoticed by an instance that is cut off,
     /// unless [`OnOutage::StaleFor`] adds to it.
     pub const fn fresh_for(mut self, fresh_for: Duration) -> Self {
         self.fresh_for = fresh_for;
@@ -67,9 +69,18 @@ impl DenylistBuilder {
     }
 
     /// How long tokens live at most, from `iat` to `exp`. 24 hours by default, as
-    /// `TokenPolicy::max_lifetime`. Records are forgotten after that, so tokens that live longer are refused.
+    /// `TokenPolicy::max_lifetime`. Records are forgotten after that, so tokens that live longer are refused. All who share a
+    /// log have the same, as what one of them says is remembered for as long as its own tokens live.
     pub const fn token_lifetime(mut self, token_lifetime: Duration) -> Self {
         self.token_lifetime = token_lifetime;
+        self
+    }
+
+    /// Accepts tokens that do not say when they were issued (`iat`), as long as they end within
+    /// [`token_lifetime`](Self::token_lifetime). Off by default: nobody can tell for how long such a token lives, and one that
+    /// lives longer than that comes back when what was revoked about it is forgotten.
+    pub const fn optional_issued_at(mut self) -> Self {
+        self.accepts_dateless = true;
         self
     }
 
@@ -121,10 +132,10 @@ impl DenylistBuilder {
     /// [`ConfigError`] with every setting that cannot be used, and where there is no tokio runtime.
     pub fn build(self) -> Result<Denylist, ConfigError> {
         let mut faults = ConfigError::collect();
-        if self.fresh_for < Duration::from_secs(1) {
+        if self.fresh_for < Duration::from_secs(2) {
             faults.add(
                 "fresh_for",
-                "is below a second: the log is asked about once a second",
+                "is below 2 s: a slow answer of the log would be an outage",
             );
         }
         if self.fresh_for > Duration::from_secs(3600) {
@@ -155,6 +166,7 @@ impl DenylistBuilder {
         let terms = Terms {
             fresh_for: self.fresh_for,
             token_lifetime: self.token_lifetime,
+            accepts_dateless: self.accepts_dateless,
         };
         let outage = Outage::Policy(self.on_outage);
         let handle = DenylistHandle::start(Live::new(self, terms));

@@ -32,7 +32,7 @@ pub(super) enum Judgement {
     LetThrough,
     /// Revoked, and as what.
     Revoked(RevocationKind),
-    /// The token lives longer than the list remembers anything.
+    /// The token lives longer than the list remembers anything, or may do so.
     OutlivesTheList,
     /// Nobody knows.
     Unknown,
@@ -48,6 +48,8 @@ pub(super) struct Terms {
     pub(super) fresh_for: Duration,
     /// How long a token lives at most.
     pub(super) token_lifetime: Duration,
+    /// Whether tokens are accepted that do not say when they were issued.
+    pub(super) accepts_dateless: bool,
 }
 
 /// Decides about a caller by a list of that standing, at `now`.
@@ -67,9 +69,14 @@ pub(super) fn judge(
     if let Some(kind) = list.find(caller.revocation_ids(), issued_at, now) {
         return Judgement::Revoked(kind);
     }
-    // A record is forgotten when the last token has ended that it can be about. One that lives longer could come back.
-    let lifetime = caller.expires_at().since(issued_at.unwrap_or(now));
-    if lifetime > terms.token_lifetime {
+    // A record is forgotten when the last token has ended that it can be about. One that lives longer could come back, and
+    // so could one that does not say for how long it lives.
+    let lifetime = match issued_at {
+        Some(issued_at) => Some(caller.expires_at().since(issued_at)),
+        None if terms.accepts_dateless => Some(caller.expires_at().since(now)),
+        None => None,
+    };
+    if lifetime.is_none_or(|lifetime| lifetime > terms.token_lifetime) {
         return Judgement::OutlivesTheList;
     }
     if age <= terms.fresh_for {
@@ -115,7 +122,7 @@ impl Live {
             name: "gateless.denylist.revoked_used",
             issuer = caller.issuer(),
             kind = kind.name(),
-            token = ?caller.revocation_ids().token(),
+            token = ?caller.revocation_ids().tokens().next(),
             "a revoked token was used"
         );
     }

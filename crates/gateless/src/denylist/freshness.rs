@@ -51,6 +51,10 @@ impl Freshness {
         self.confirmed.store(ALWAYS, Ordering::Release);
     }
 
+    pub(super) fn is_for_good(&self) -> bool {
+        self.confirmed.load(Ordering::Acquire) == ALWAYS
+    }
+
     pub(super) fn standing(&self, now: Monotonic) -> Standing {
         match self.confirmed.load(Ordering::Acquire) {
             NEVER => Standing::Missing,

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use gateless_core::{
-    Clock, OnOutage, Principal, Rejection, Renderer, RevocationChange, RevocationLog,
+    Clock, OnOutage, Principal, Rejection, Renderer, RevocationChange, RevocationLog, Timestamp,
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, RwLock, watch};
 
 use super::builder::{DenylistBuilder, WhenFull};
 use super::decide::{Judgement, Outage, Terms};
@@ -44,6 +44,14 @@ pub(super) struct Live {
     /// One change of the list at a time, and none while it is exchanged.
     changing: Mutex<Changing>,
     pub(super) progress: watch::Sender<Progress>,
+    /// Taking something back stands alone: what is said about the same thing at the same time has an order.
+    pub(super) taking_back: RwLock<()>,
+}
+
+/// A list with some room beyond its capacity, for what several instances put into the log at the same time: each of them
+/// saw room for it.
+pub(super) fn new_list(capacity: usize) -> RevocationList {
+    RevocationList::new(capacity.saturating_add(capacity / 16).saturating_add(1))
 }
 
 /// What only whoever changes the list looks at.
@@ -60,6 +68,8 @@ pub(super) struct Changing {
 pub(super) struct Progress {
     pub(super) is_loaded: bool,
     pub(super) failures: u64,
+    /// How often the list was brought up to date.
+    pub(super) turns: u64,
     pub(super) last_failure: Option<Arc<str>>,
 }
 
@@ -68,7 +78,7 @@ impl Live {
         let metrics = Metrics::new(builder.capacity);
         Self {
             log: builder.log,
-            list: ArcSwap::from_pointee(RevocationList::new(builder.capacity)),
+            list: ArcSwap::from_pointee(new_list(builder.capacity)),
             freshness: Freshness::new(builder.clock.monotonic()),
             terms,
             clock_skew: builder.clock_skew,
@@ -82,6 +92,7 @@ impl Live {
             to_put_back: Arc::default(),
             changing: Mutex::default(),
             progress: watch::Sender::new(Progress::default()),
+            taking_back: RwLock::default(),
         }
     }
 
@@ -179,6 +190,11 @@ impl DenylistHandle {
             capacity: self.0.capacity,
             last_failure: progress.last_failure.clone(),
         }
+    }
+
+    /// The time, by the clock of the list.
+    pub(super) fn now(&self) -> Timestamp {
+        self.0.clock.wall()
     }
 
     fn standing(&self) -> Standing {

@@ -123,13 +123,15 @@ impl RevocationList {
             let refuses = self.of(id.kind()).refuses(id, issued_at, now);
             refuses.then_some(id.kind())
         };
+        // First: when single tokens make way for a watermark, that is there before they are gone.
+        let token = ids.tokens().find_map(by);
         (ids.key().and_then(by))
             .or_else(|| by(ids.issuer()))
             .or_else(|| by(self.everything))
             .or_else(|| ids.client().and_then(by))
             .or_else(|| ids.subjects().find_map(by))
             .or_else(|| ids.session().and_then(by))
-            .or_else(|| ids.token().and_then(by))
+            .or(token)
     }
 
     /// Whether there is a record of `id` that is in force.

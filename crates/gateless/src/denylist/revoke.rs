@@ -7,12 +7,16 @@ use gateless_core::{Appended, Revocation, RevocationChange, RevocationId, StoreE
 use tokio::time::timeout;
 
 use super::builder::WhenFull;
-use super::handle::{DenylistHandle, Live};
+use super::handle::{DenylistHandle, Live, Progress};
 use super::list::ListFull;
-use super::sync::innermost;
+use super::sync::{has_tokens, innermost};
 
 /// How long the log has for a change.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long whoever takes something back waits for it to have its effect.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How many things are revoked at once.
+const MAX_REVOCATIONS: usize = 1000;
 
 /// Why something is not revoked, or not taken back. It is as it was before, as far as this instance knows.
 #[derive(Debug, thiserror::Error)]
@@ -21,9 +25,13 @@ pub enum RevokeError {
     /// The log cannot take it.
     #[error("the change is not stored: {}", innermost(.0))]
     NotStored(#[source] StoreError),
-    /// The log did not answer in time.
+    /// The log did not answer in time. What was to be revoked is refused by this instance, and by the others if the log has
+    /// it after all; what was to be taken back is taken back in that case.
     #[error("the log did not answer in time: the change may be stored, or not")]
     TimedOut,
+    /// More than 1,000 at once.
+    #[error("too many revocations at once: up to 1,000 are taken")]
+    TooMany,
     /// The list has no room, and is not to make any ([`WhenFull::Refuse`]).
     #[error("the denylist is full")]
     Full,
@@ -43,7 +51,8 @@ impl DenylistHandle {
     ///
     /// # Errors
     ///
-    /// [`RevokeError`] when it cannot be stored, or there is no room. It is not revoked then.
+    /// [`RevokeError`] when it cannot be stored, or there is no room. It is not revoked then, but for
+    /// [`TimedOut`](RevokeError::TimedOut), which says more.
     pub async fn revoke(&self, revocation: &Revocation) -> Result<Appended, RevokeError> {
         self.revoke_all([revocation]).await
     }
@@ -63,12 +72,12 @@ impl DenylistHandle {
             .into_iter()
             .map(|revocation| revocation.record(now, live.terms.token_lifetime, live.clock_skew))
             .map(RevocationChange::Revoke)
+            .take(MAX_REVOCATIONS + 1)
             .collect();
-        let changes = live.make_room(changes)?;
-        for change in &changes {
-            live.metrics.changed("revoke", change.id().kind());
-            tracing::info!(name: "gateless.denylist.revoked", id = ?change.id(), "revoked");
+        if changes.len() > MAX_REVOCATIONS {
+            return Err(RevokeError::TooMany);
         }
+        let changes = live.make_room(changes)?;
         self.commit(changes).await
     }
 
@@ -79,8 +88,6 @@ impl DenylistHandle {
     ///
     /// [`RevokeError`] when it cannot be stored.
     pub async fn unrevoke(&self, id: RevocationId) -> Result<Appended, RevokeError> {
-        self.live().metrics.changed("unrevoke", id.kind());
-        tracing::warn!(name: "gateless.denylist.unrevoked", ?id, "not revoked any more");
         self.commit(vec![RevocationChange::Unrevoke(id)]).await
     }
 
@@ -88,15 +95,7 @@ impl DenylistHandle {
     /// somebody waits for it or not.
     async fn commit(&self, changes: Vec<RevocationChange>) -> Result<Appended, RevokeError> {
         let live = Arc::clone(self.live());
-        let commit = async move {
-            let appended = timeout(TIMEOUT, live.log.append(&changes)).await;
-            let appended = appended
-                .map_err(|_| RevokeError::TimedOut)?
-                .map_err(RevokeError::NotStored)?;
-            live.apply(&changes)?;
-            Ok(appended)
-        };
-        match tokio::spawn(commit).await {
+        match tokio::spawn(async move { live.commit(&changes).await }).await {
             Ok(done) => done,
             // The runtime ends, or the log panicked: nobody knows how far it came.
             Err(_) => Err(RevokeError::TimedOut),
@@ -105,6 +104,71 @@ impl DenylistHandle {
 }
 
 impl Live {
+    async fn commit(&self, changes: &[RevocationChange]) -> Result<Appended, RevokeError> {
+        let takes_back =
+            |change: &RevocationChange| matches!(change, RevocationChange::Unrevoke(_));
+        let committed = if changes.iter().any(takes_back) {
+            let _alone = self.taking_back.write().await;
+            self.take_back(changes).await
+        } else {
+            let _together = self.taking_back.read().await;
+            self.put_in(changes).await
+        };
+        for change in changes {
+            let (id, kind) = (change.id(), change.id().kind());
+            match (&committed, takes_back(change)) {
+                (Ok(_), false) => {
+                    self.metrics.changed("revoke", kind);
+                    tracing::info!(name: "gateless.denylist.revoked", ?id, "revoked");
+                }
+                (Ok(_), true) => {
+                    self.metrics.changed("unrevoke", kind);
+                    tracing::warn!(name: "gateless.denylist.unrevoked", ?id, "not revoked any more");
+                }
+                (Err(error), _) => {
+                    self.metrics.changed("failed", kind);
+                    tracing::error!(name: "gateless.denylist.not_changed", ?id, %error, "the denylist could not be changed");
+                }
+            }
+        }
+        committed
+    }
+
+    /// What is revoked is refused here as soon as the log has it, or may have it.
+    async fn put_in(&self, changes: &[RevocationChange]) -> Result<Appended, RevokeError> {
+        let appended = match timeout(TIMEOUT, self.log.append(changes)).await {
+            Ok(appended) => Ok(appended.map_err(RevokeError::NotStored)?),
+            Err(_) => Err(RevokeError::TimedOut),
+        };
+        let applied = self.apply(changes);
+        self.measure();
+        let appended = appended?;
+        applied?;
+        Ok(appended)
+    }
+
+    /// What is taken back passes when the log says so: somebody else may have revoked it since.
+    async fn take_back(&self, changes: &[RevocationChange]) -> Result<Appended, RevokeError> {
+        let mut progress = self.progress.subscribe();
+        let appended = timeout(TIMEOUT, self.log.append(changes)).await;
+        let appended = appended
+            .map_err(|_| RevokeError::TimedOut)?
+            .map_err(RevokeError::NotStored)?;
+        if self.freshness.is_for_good() {
+            self.apply(changes)?;
+            return Ok(appended);
+        }
+        let (list, now) = (self.list.load_full(), self.clock.wall());
+        let is_done = |_: &Progress| {
+            changes
+                .iter()
+                .all(|change| !list.contains(change.id(), now))
+        };
+        // Whoever asked waits a little for it, so that the next request passes; it will when the log is read.
+        let _ = timeout(PATIENCE, progress.wait_for(is_done)).await;
+        Ok(appended)
+    }
+
     /// What is to be said instead when the list has no room.
     fn make_room(
         &self,
@@ -130,6 +194,8 @@ impl Live {
         );
         match self.when_full {
             WhenFull::Refuse => Err(RevokeError::Full),
+            // Nothing would make way for it.
+            WhenFull::RevokeEverything if !has_tokens(&list) => Err(RevokeError::Full),
             // The others need room as well. What was to be revoked is among it.
             WhenFull::RevokeEverything => Ok([RevocationChange::Revoke(self.everything())]
                 .into_iter()

@@ -1,21 +1,26 @@
 //! Keeps the list up to date: loads it, follows its log, notices what it missed, and puts back what the log has lost.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use gateless_core::{
-    LogPosition, LogTail, Revocation, RevocationChange, RevocationId, RevocationRecord, StoreError,
+    Appended, LogPosition, LogTail, Revocation, RevocationChange, RevocationId, RevocationKind,
+    RevocationRecord, StoreError,
 };
 use tokio::sync::{Notify, mpsc};
 use tokio::task;
 use tokio::time::{sleep, timeout};
 
 use super::builder::WhenFull;
-use super::handle::Live;
+use super::handle::{Live, new_list};
 use super::list::{ListFull, RevocationList};
 
-/// How long the log may wait for something to come. So the list is confirmed about that often.
+/// How long the log may wait for something to come, or less where a list is fresh for a short time only. So the list is
+/// confirmed about that often.
 const WAIT: Duration = Duration::from_secs(1);
+/// How often a list is tidied up whose log nobody else writes to.
+const TIDY_PAUSE: Duration = Duration::from_secs(10);
 /// What the log may take on top of that.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// What a whole list may take.
@@ -36,7 +41,7 @@ enum Step {
     /// What comes behind a position.
     Follow(LogPosition),
     /// Nobody else writes to this log.
-    Done,
+    Tidy,
 }
 
 /// What a whole list is loaded onto.
@@ -56,6 +61,8 @@ pub(super) enum SyncError {
     TimedOut,
     #[error("the list has no room for what others revoked")]
     Full(#[from] ListFull),
+    #[error("the log is away again")]
+    AwayAgain,
 }
 
 /// The reason behind all the words that were put around it.
@@ -75,10 +82,19 @@ pub(super) fn start(live: &Arc<Live>) {
         Arc::clone(&live.to_put_back),
         Weak::clone(&weak),
         |live| async move {
-            while let Err(error) = live.put_back().await {
-                live.failed(&error);
-                sleep(PAUSES[1]).await;
+            let Err(error) = live.put_back().await else {
+                return;
+            };
+            let again = Arc::clone(&live.to_put_back);
+            let mut progress = live.progress.subscribe();
+            drop(live);
+            if matches!(error, SyncError::AwayAgain) {
+                let turns = progress.borrow().turns;
+                // An error says that there is nobody left to do it for.
+                let _ = progress.wait_for(|progress| progress.turns > turns).await;
             }
+            sleep(PAUSES[1]).await;
+            again.notify_one();
         },
     ));
     if live.has_caches() {
@@ -114,7 +130,11 @@ async fn keep_up(live: Weak<Live>) {
         let outcome = live.take(&step).await;
         live.measure();
         match outcome {
-            Ok(Step::Done) => return,
+            Ok(Step::Tidy) => {
+                step = Step::Tidy;
+                drop(live);
+                sleep(TIDY_PAUSE).await;
+            }
             Ok(next) => {
                 step = next;
                 [pause, _] = PAUSES;
@@ -133,13 +153,9 @@ impl Live {
     async fn take(&self, step: &Step) -> Result<Step, SyncError> {
         match step {
             Step::Load(behind) => self.load(Onto::Nothing(behind.as_ref())).await,
-            Step::Rejoin => {
-                let next = self.load(Onto::Held(self.list.load_full())).await?;
-                self.to_put_back.notify_one();
-                Ok(next)
-            }
+            Step::Rejoin => self.load(Onto::Held(self.list.load_full())).await,
             Step::Follow(position) => self.follow(position).await,
-            Step::Done => Ok(Step::Done),
+            Step::Tidy => Ok(Step::Tidy),
         }
     }
 
@@ -147,7 +163,7 @@ impl Live {
     async fn load(&self, onto: Onto<'_>) -> Result<Step, SyncError> {
         let asked = self.clock.monotonic();
         let (list, replaces) = match &onto {
-            Onto::Nothing(_) => (Arc::new(RevocationList::new(self.capacity)), true),
+            Onto::Nothing(_) => (Arc::new(new_list(self.capacity)), true),
             Onto::Held(list) => (Arc::clone(list), false),
         };
         // What is changed here meanwhile may be missing in what the log hands out.
@@ -198,7 +214,8 @@ impl Live {
 
     async fn follow(&self, position: &LogPosition) -> Result<Step, SyncError> {
         let asked = self.clock.monotonic();
-        let tail = timeout(WAIT + PATIENCE, self.log.follow(position, WAIT)).await;
+        let wait = WAIT.min(self.terms.fresh_for / 4);
+        let tail = timeout(wait + PATIENCE, self.log.follow(position, wait)).await;
         match tail.map_err(|_| SyncError::TimedOut)?? {
             LogTail::Changes { changes, position } => {
                 self.apply(&changes)?;
@@ -210,7 +227,7 @@ impl Live {
             LogTail::Alone => {
                 self.freshness.confirm_for_good();
                 self.worked();
-                Ok(Step::Done)
+                Ok(Step::Tidy)
             }
             LogTail::Gap => {
                 self.metrics.synced("gap");
@@ -226,27 +243,37 @@ impl Live {
     }
 
     fn lost(&self) -> Step {
+        // It answers, whatever it has forgotten.
+        self.worked();
         self.metrics.synced("lost");
         tracing::error!(
             name: "gateless.denylist.lost",
             "the log of the denylist has lost something: what is known here is put back"
         );
+        // At once: an instance that starts now waits for that.
+        self.to_put_back.notify_one();
         Step::Rejoin
     }
 
-    /// Puts changes into effect. When there is no room, those from there on are not.
+    /// Puts changes into effect, as far as there is room.
     pub(super) fn apply(&self, changes: &[RevocationChange]) -> Result<(), ListFull> {
         if changes.is_empty() {
             return Ok(());
         }
         let mut changing = self.changing();
         let list = self.list.load_full();
-        let applied = changes.iter().try_for_each(|change| {
+        let mut applied = Ok(());
+        // What is revoked in the end is not let through in between.
+        let last: HashMap<_, _> = changes.iter().map(|change| (change.id(), change)).collect();
+        for change in changes {
             if let Some(meanwhile) = &mut changing.meanwhile {
                 meanwhile.push(*change);
             }
-            self.change(&list, change)
-        });
+            match (change, last.get(&change.id())) {
+                (RevocationChange::Unrevoke(_), Some(RevocationChange::Revoke(_))) => {}
+                _ => applied = applied.and(self.change(&list, change)),
+            }
+        }
         drop(changing);
         self.to_purge.notify_one();
         applied
@@ -270,6 +297,7 @@ impl Live {
             Ok(_) => Ok(()),
             Err(full) => match self.when_full {
                 WhenFull::Refuse => Err(full),
+                WhenFull::RevokeEverything if !has_tokens(list) => Err(full),
                 WhenFull::RevokeEverything => {
                     let freed = list.compact(&self.everything(), now);
                     tracing::error!(
@@ -286,7 +314,9 @@ impl Live {
     /// All tokens that there are by now.
     pub(super) fn everything(&self) -> RevocationRecord {
         let (now, id) = (self.clock.wall(), RevocationId::everything());
-        Revocation::of(id).record(now, self.terms.token_lifetime, self.clock_skew)
+        // A token that is revoked one by one may say that it was issued as much later than now as a policy allows by default.
+        let skew = self.clock_skew.max(Duration::from_secs(30));
+        Revocation::of(id).record(now, self.terms.token_lifetime, skew)
     }
 
     /// Puts everything that is in force into the log. What it has already costs it nothing.
@@ -308,8 +338,11 @@ impl Live {
         let mut records = 0;
         while let Some(part) = parts.recv().await {
             let appended = timeout(PATIENCE, self.log.append(&part)).await;
-            appended.map_err(|_| SyncError::TimedOut)??;
-            records += part.len();
+            match appended.map_err(|_| SyncError::TimedOut)?? {
+                Appended::Stored => records += part.len(),
+                // To queue the whole list would leave no room for what is revoked now.
+                _ => return Err(SyncError::AwayAgain),
+            }
         }
         // It has ended, as the channel is closed.
         let _ = walk.await;
@@ -325,13 +358,16 @@ impl Live {
         self.to_purge.notify_one();
         self.progress.send_modify(|progress| {
             progress.is_loaded = true;
+            progress.turns += 1;
             progress.last_failure = None;
         });
     }
 
     fn worked(&self) {
-        self.progress
-            .send_if_modified(|progress| progress.last_failure.take().is_some());
+        self.progress.send_modify(|progress| {
+            progress.turns += 1;
+            progress.last_failure = None;
+        });
     }
 
     fn failed(&self, error: &SyncError) {
@@ -351,9 +387,10 @@ impl Live {
         });
     }
 
-    /// Tells how full and how old the list is.
-    fn measure(&self) {
+    /// Forgets what has ended, and tells how full and how old the list is.
+    pub(super) fn measure(&self) {
         let list = self.list.load();
+        list.sweep(self.clock.wall());
         self.metrics
             .measured(&list, self.freshness.standing(self.clock.monotonic()));
         let is_nearly_full = list.len() >= self.capacity - self.capacity / 5;
@@ -368,6 +405,11 @@ impl Live {
         }
         changing.has_warned = is_nearly_full;
     }
+}
+
+pub(super) fn has_tokens(list: &RevocationList) -> bool {
+    let mut counts = list.counts().into_iter();
+    counts.any(|(kind, count)| kind == RevocationKind::Token && count > 0)
 }
 
 impl Drop for Live {

@@ -24,7 +24,7 @@
 //! | `gateless_shared_answers_total` | counter | `issuer`, `result`: `found`, `missing`, `unused`, `unavailable`, `slow`, `unreadable` | answers looked up where a fleet shares them, and those that could not be put there |
 //! | `gateless_denylist_checks_total` | counter | `result`: `clear`, `stale`, `open`, `outlives`, `unknown` | callers that were looked for in the denylist and not found: in one that is up to date, in one that is not (by `OnOutage`, or on a route that goes on whatever happens), those whose token lives too long for it, and those that got 503 |
 //! | `gateless_denylist_revoked_used_total` | counter | `kind`: `token`, `session`, `key`, `subject`, `client`, `issuer`, `everything` | requests with something that was revoked |
-//! | `gateless_denylist_changes_total` | counter | `change`: `revoke`, `unrevoke`; `kind` | changes that were asked for at this instance |
+//! | `gateless_denylist_changes_total` | counter | `change`: `revoke`, `unrevoke`, `failed`; `kind` | changes that were asked for at this instance |
 //! | `gateless_denylist_syncs_total` | counter | `result`: `loaded`, `gap`, `lost`, `put_back`, `failed` | what happened with the log |
 //! | `gateless_denylist_records` | gauge | – | records that are held |
 //! | `gateless_denylist_capacity` | gauge | – | records that can be held |
@@ -74,8 +74,9 @@
 //! | `gateless.denylist.put_back` | warn | `records` | it was put back |
 //! | `gateless.denylist.nearly_full` | error | `records`, `capacity` | four fifths of the room are taken |
 //! | `gateless.denylist.full` | error | `records`, `capacity`, `freed` | there is no room, and what `WhenFull` says is done |
-//! | `gateless.denylist.revoked` | info | `id` | something is to be revoked; `id` is its kind and a part of a digest |
-//! | `gateless.denylist.unrevoked` | warn | `id` | something is not to be revoked any more |
+//! | `gateless.denylist.revoked` | info | `id` | something was revoked here; `id` is its kind and a part of a digest |
+//! | `gateless.denylist.unrevoked` | warn | `id` | something is not revoked any more |
+//! | `gateless.denylist.not_changed` | error | `id`, `error` | neither could be done |
 //! | `gateless.denylist.asked` | warn | `id`, `takes_back`, `by_issuer`, `by`, `by_client` | an operator asked for that; `by` and `by_client` are digests like `id` |
 //! | `gateless.denylist.revoked_used` | info | `issuer`, `kind`, `token` | somebody used what was revoked |
 //! | `gateless.reloaded` | info | `epoch` | a new configuration decides |

@@ -51,7 +51,8 @@
 //! "Until now" goes by `iat`, which counts in seconds with most issuers: a token that is issued in the same second is refused
 //! too, and so is one within [`clock_skew`](crate::denylist::DenylistBuilder::clock_skew) (5 s), as the issuer's clock may be
 //! ahead. Say the time, [`issued_until`](crate::Revocation::issued_until), where you know it better. A token without `iat` cannot
-//! prove that it is newer, and is refused.
+//! prove that it is newer, nor how long it lives, and is refused in any case, unless
+//! [`optional_issued_at`](crate::denylist::DenylistBuilder::optional_issued_at) says otherwise.
 //!
 //! What is remembered are digests. A list names nobody, and neither does its log.
 //!
@@ -92,8 +93,8 @@
 //! | one instance is cut off | that one alone is out of date |
 //!
 //! The bound: an instance refuses what was revoked elsewhere a few milliseconds later, and in no case later than `fresh_for`
-//! (and `StaleFor`, if that was chosen) after the log had it. A process that is stopped and goes on, or a machine that slept, can
-//! answer for a moment by the clock of before.
+//! (and `StaleFor`, if that was chosen) after the log had it. Time that a machine sleeps does
+//! not count.
 //!
 //! ## Ways in
 //!
@@ -109,7 +110,7 @@
 //!
 //! ## Sizes
 //!
-//! A token, session or key takes some 25 to 30 bytes; [`capacity`](crate::denylist::DenylistBuilder::capacity) is the most that is held, a
+//! A token, session or key takes 21 to 27 bytes; [`capacity`](crate::denylist::DenylistBuilder::capacity) is the most that is held, a
 //! million by default. At four fifths an error is logged. When there is no room, `revoke` says so; or, with
 //! [`WhenFull::RevokeEverything`](crate::denylist::WhenFull::RevokeEverything), all tokens that were issued until then are refused,
 //! everybody signs in again, and there is room. Nothing is ever dropped in silence.

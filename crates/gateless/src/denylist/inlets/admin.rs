@@ -7,11 +7,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use gateless_core::{
-    Clock, ConfigError, Principal, Rejection, Renderer, Requirement, Revocation, Timestamp,
-    TokenDigest, Wire,
+    ConfigError, Principal, Rejection, Renderer, Requirement, Revocation, Timestamp, TokenDigest,
+    TokenFault, Wire,
 };
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body::Body;
@@ -22,7 +23,6 @@ use tower_service::Service;
 use super::super::{DenylistHandle, RevokeError};
 use super::answer::{self, Answer};
 use super::body;
-use crate::clock::SystemClock;
 use crate::gate::note_refusal;
 
 /// A service by which those who may do so revoke things, with `POST`, and take it back, with `DELETE`.
@@ -73,7 +73,6 @@ struct Api {
     requirement: Requirement,
     issuers: Vec<Box<str>>,
     renderer: Renderer,
-    clock: Arc<dyn Clock>,
 }
 
 /// Settings of a [`RevocationApi`].
@@ -92,7 +91,6 @@ impl RevocationApi {
             requirement: requirement.into(),
             issuers: Vec::new(),
             renderer: Renderer::default(),
-            clock: Arc::new(SystemClock::new()),
         })
     }
 }
@@ -108,12 +106,6 @@ impl RevocationApiBuilder {
     /// How refusals of callers look. Problem details by default.
     pub fn renderer(mut self, renderer: Renderer) -> Self {
         self.0.renderer = renderer;
-        self
-    }
-
-    /// Where the time comes from, for `Requirement::max_age`. The system's clock by default.
-    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.0.clock = clock;
         self
     }
 
@@ -135,6 +127,9 @@ impl RevocationApiBuilder {
     }
 }
 
+/// How far clocks may differ.
+const AHEAD: Duration = Duration::from_secs(300);
+
 /// What is asked for.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -153,7 +148,7 @@ struct Asked {
 
 impl Asked {
     /// What is meant, or why that cannot be told.
-    fn revocation(&self, issuers: &[Box<str>]) -> Result<Revocation, &'static str> {
+    fn revocation(&self, issuers: &[Box<str>], now: Timestamp) -> Result<Revocation, &'static str> {
         let names = [
             &self.jti,
             &self.token_sha256,
@@ -198,12 +193,18 @@ impl Asked {
         let is_token = self.jti.is_some() || self.token_sha256.is_some();
         let revocation = match self.exp {
             Some(_) if !is_token => return Err("exp is for a single token"),
+            // Nothing would be remembered, and somebody believes that it was.
+            Some(exp) if Timestamp::from_secs(exp) <= now => return Err("exp has passed"),
             Some(exp) => revocation.expires_at(Timestamp::from_secs(exp)),
             None => revocation,
         };
         match self.issued_until {
             Some(_) if !revocation.id().kind().is_watermark() => {
                 Err("issued_until is for a subject, a client or an issuer")
+            }
+            // In milliseconds, say: it would be said of everything for ages, and can only be made later.
+            Some(time) if Timestamp::from_secs(time) > now.saturating_add(AHEAD) => {
+                Err("issued_until is in the future")
             }
             Some(time) => Ok(revocation.issued_until(Timestamp::from_secs(time))),
             None => Ok(revocation),
@@ -240,7 +241,11 @@ impl Api {
     /// The caller, when they may.
     fn caller<'r>(&self, extensions: &'r http::Extensions) -> Result<&'r Principal, Rejection> {
         let caller = Principal::of(extensions)?;
-        self.requirement.check(caller, self.clock.wall())?;
+        // Also where the layer stands elsewhere: nobody takes back what was said of themselves.
+        if self.denylist.is_revoked(caller) {
+            return Err(TokenFault::Revoked.into());
+        }
+        self.requirement.check(caller, self.denylist.now())?;
         Ok(caller)
     }
 
@@ -275,7 +280,8 @@ impl Api {
         // What stands in it may be a name, so that it is not said what exactly could not be read.
         let asked = serde_json::from_slice::<Asked>(&body)
             .map_err(|_| "the body is not a JSON object with the members that are asked for");
-        let revocation = asked.and_then(|asked| asked.revocation(&self.issuers));
+        let now = self.denylist.now();
+        let revocation = asked.and_then(|asked| asked.revocation(&self.issuers, now));
         let revocation = match revocation {
             Ok(revocation) => revocation,
             Err(why) => {

@@ -11,7 +11,7 @@ use std::task::{Context, Poll};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
-use gateless_core::{AccessToken, Principal, Rejection, Revocation};
+use gateless_core::{AccessToken, Principal, Rejection, Revocation, TokenFault};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body::Body;
@@ -56,12 +56,14 @@ impl fmt::Debug for ClientCredentials {
 ///
 /// | answer | when |
 /// |---|---|
-/// | 200 | the token is revoked, or was no good before (§2.2) |
+/// | 200 | the token is revoked, or will never be good (§2.2) |
 /// | 400 `invalid_request` | no token, a parameter twice, credentials in two places |
 /// | 400 `unauthorized_client` | the token is another client's |
-/// | 400 `unsupported_token_type` | it is said to be a refresh token, and is no access token |
+/// | 400 `unsupported_token_type` | it is said to be a refresh token, and is no access token; or it is one that `verifier` does not accept, for another audience, say |
 /// | 401 `invalid_client` | the client did not prove who it is |
-/// | 503 with `Retry-After` | the token is **not** revoked: nobody can tell whose it is, or it cannot be stored (§2.2.1) |
+/// | 503 with `Retry-After` | the token is **not** revoked: nobody can tell whose it is, or it is not good yet, or it cannot be stored (§2.2.1) |
+///
+/// So that a client can give back all of its tokens, `verifier` accepts every audience that they are made for.
 ///
 /// ```
 /// use gateless::OnOutage;
@@ -81,7 +83,8 @@ impl fmt::Debug for ClientCredentials {
 /// }
 ///
 /// let denylist = Denylist::builder(Ephemeral::new(), OnOutage::FailClosed).build()?;
-/// let endpoint = RevocationEndpoint::builder(denylist.handle(), auth.handle().clone(), is_client)
+/// let issuer = "https://idp.example.com"; // this service itself
+/// let endpoint = RevocationEndpoint::builder(denylist.handle(), issuer, auth.handle().clone(), is_client)
 ///     .revokes_session()
 ///     .build();
 /// // Router::new().route_service("/revoke", endpoint)
@@ -100,15 +103,18 @@ type Authentication = Pin<Box<dyn Future<Output = bool> + Send>>;
 
 struct Revoker {
     denylist: DenylistHandle,
+    issuer: Box<str>,
     verifier: Box<dyn TokenVerifier>,
     is_client: Box<dyn Fn(ClientCredentials) -> Authentication + Send + Sync>,
     revokes_session: bool,
 }
 
 impl RevocationEndpoint {
-    /// Revokes with `denylist` what `verifier` takes for a token, for clients that `is_client` says yes to.
+    /// Revokes with `denylist` what `verifier` takes for a token of `issuer`, for clients that `is_client` says yes to. A
+    /// client of another issuer may have the same name.
     pub fn builder<F>(
         denylist: &DenylistHandle,
+        issuer: impl Into<Box<str>>,
         verifier: impl TokenVerifier,
         is_client: impl Fn(ClientCredentials) -> F + Send + Sync + 'static,
     ) -> RevocationEndpointBuilder
@@ -117,6 +123,7 @@ impl RevocationEndpoint {
     {
         RevocationEndpointBuilder(Revoker {
             denylist: denylist.clone(),
+            issuer: issuer.into(),
             verifier: Box::new(verifier),
             is_client: Box::new(move |credentials| Box::pin(is_client(credentials))),
             revokes_session: false,
@@ -181,15 +188,17 @@ impl Revoker {
         let token = form.get("token").ok_or_else(invalid)?;
         let caller = match self.verifier.verify(AccessToken::new(token)).await {
             Ok(caller) => caller,
-            Err(Rejection::DependencyUnavailable { .. }) => return Err(unavailable()),
-            Err(_) if form.get("token_type_hint") == Some("refresh_token") => {
-                let status = StatusCode::BAD_REQUEST;
-                return Err(answer::oauth_error(status, "unsupported_token_type"));
-            }
-            // There is nothing left to revoke (RFC 7009 §2.2).
-            Err(_) => return Ok(()),
+            Err(rejection) => match fate(&rejection) {
+                Fate::Unknown => return Err(unavailable()),
+                Fate::Elsewhere => return Err(unsupported()),
+                Fate::Dead if form.get("token_type_hint") == Some("refresh_token") => {
+                    return Err(unsupported());
+                }
+                // There is nothing left to revoke (RFC 7009 §2.2).
+                Fate::Dead => return Ok(()),
+            },
         };
-        if caller.client_id() != Some(&*client_id) {
+        if caller.client_id() != Some(&*client_id) || caller.issuer() != &*self.issuer {
             let status = StatusCode::BAD_REQUEST;
             return Err(answer::oauth_error(status, "unauthorized_client"));
         }
@@ -211,6 +220,36 @@ impl Revoker {
             .chain(session)
             .collect()
     }
+}
+
+/// What becomes of a token that is not accepted.
+enum Fate {
+    /// It will never be accepted by anybody.
+    Dead,
+    /// It may be good for another service.
+    Elsewhere,
+    /// It may be good later, or is good and nobody can tell.
+    Unknown,
+}
+
+fn fate(rejection: &Rejection) -> Fate {
+    use TokenFault::{
+        AudienceMismatch, BindingUnsupported, ClientNotAllowed, DelegationNotAllowed,
+        IssuedInFuture, KeyUnknown, LifetimeTooLong, NotYetValid,
+    };
+    match rejection {
+        Rejection::DependencyUnavailable { .. }
+        | Rejection::TokenInvalid(KeyUnknown | NotYetValid | IssuedInFuture) => Fate::Unknown,
+        Rejection::TokenInvalid(
+            AudienceMismatch | ClientNotAllowed | BindingUnsupported | DelegationNotAllowed
+            | LifetimeTooLong,
+        ) => Fate::Elsewhere,
+        _ => Fate::Dead,
+    }
+}
+
+fn unsupported() -> Answer {
+    answer::oauth_error(StatusCode::BAD_REQUEST, "unsupported_token_type")
 }
 
 fn unavailable() -> Answer {

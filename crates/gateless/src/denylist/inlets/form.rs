@@ -4,18 +4,22 @@ use std::borrow::Cow;
 
 use url::form_urlencoded;
 
+/// How many parameters are looked at: more than any request of these has.
+const MAX_PARAMETERS: usize = 16;
+
 /// The parameters that were sent with a value.
 pub(super) struct Form<'b>(Vec<(Cow<'b, str>, Cow<'b, str>)>);
 
 impl<'b> Form<'b> {
-    /// `None` when a parameter is repeated, or the bytes are not the encoding of a text.
+    /// `None` when a parameter is repeated, when there are too many of them, or when the bytes are not the encoding of a text.
     pub(super) fn parse(bytes: &'b [u8]) -> Option<Self> {
         if !is_well_encoded(bytes) {
             return None;
         }
         let mut parameters: Vec<(Cow<'b, str>, Cow<'b, str>)> = Vec::new();
         for (name, value) in form_urlencoded::parse(bytes) {
-            if parameters.iter().any(|(seen, _)| *seen == name) {
+            let is_repeated = parameters.iter().any(|(seen, _)| *seen == name);
+            if is_repeated || parameters.len() == MAX_PARAMETERS {
                 return None;
             }
             parameters.push((name, value));
@@ -83,6 +87,7 @@ mod tests {
     #[rstest]
     #[case::repeated(b"token=a&token=b")]
     #[case::repeated_in_another_spelling(b"token=a&%74oken=b")]
+    #[case::too_many(b"a&b&c&d&e&f&g&h&i&j&k&l&m&n&o&p&q")]
     #[case::broken_escape(b"token=%4")]
     #[case::no_escape(b"token=%zz")]
     #[case::no_text(b"token=%ff")]

@@ -525,7 +525,7 @@ proptest! {
         let mut ids: Vec<_> = callers.iter().flat_map(|caller| {
             let ids = caller.revocation_ids();
             let one = [ids.key(), Some(ids.issuer()), Some(RevocationId::everything()), ids.client()];
-            let more = [ids.session(), ids.token()];
+            let more = [ids.session(), ids.tokens().next()];
             one.into_iter().flatten().chain(ids.subjects()).chain(more.into_iter().flatten()).collect::<Vec<_>>()
         }).collect();
         let names = ids.len() / callers.len();
