@@ -293,6 +293,12 @@ impl Live {
 
     fn insert(&self, list: &RevocationList, record: &RevocationRecord) -> Result<(), ListFull> {
         let now = self.clock.wall();
+        let is_everything = record.id().kind() == RevocationKind::Everything;
+        if is_everything && record.issued_until().is_some_and(|issued| issued >= now) {
+            // There is no token yet that it is not about.
+            list.compact(record, now);
+            return Ok(());
+        }
         match list.revoke(record, now) {
             Ok(_) => Ok(()),
             Err(full) => match self.when_full {
