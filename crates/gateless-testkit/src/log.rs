@@ -26,8 +26,8 @@ pub enum LogFault {
 
 /// A [`RevocationLog`] in memory. Clones are the same log, as instances of a fleet see it.
 ///
-/// It hands out everything in small parts, so that whoever takes the first for all of it is noticed. It keeps every
-/// change until it is [trimmed](Self::trim). Needs a tokio runtime with a timer for followers that wait.
+/// It loads in small parts, so that whoever takes the first for all of it is noticed. It keeps every change until it is
+/// [trimmed](Self::trim). Needs a tokio runtime with a timer for followers that wait.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -94,7 +94,7 @@ struct Faults {
 }
 
 impl MemoryLog {
-    /// How many records or changes are handed out at a time.
+    /// How many records are handed out at a time.
     pub const PART: usize = 256;
 
     /// An empty log, whose records end by `clock`.
@@ -257,8 +257,8 @@ impl History {
             return LogTail::Gap;
         };
         let seen = usize::try_from(seen).unwrap_or(usize::MAX);
-        let unseen = self.changes.iter().skip(seen).take(MemoryLog::PART);
-        let changes: Vec<_> = unseen.copied().collect();
+        // All of it: who has this knows everything.
+        let changes: Vec<_> = self.changes.iter().skip(seen).copied().collect();
         let position = self.position(place + changes.len() as u64);
         LogTail::Changes { changes, position }
     }

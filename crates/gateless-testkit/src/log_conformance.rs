@@ -74,6 +74,7 @@ pub async fn revocation_log_conformance<L: RevocationLog>(make: impl AsyncFn() -
     nothing_is_missed_between_load_and_follow(&here, &there).await;
     if !is_alone {
         followers_see_one_order(&*here, &*there).await;
+        one_call_has_everything(&*here, &*there).await;
         a_waiting_follower_is_woken(&here, &there).await;
         a_follower_without_news_comes_back(&*here).await;
         a_dropped_follower_misses_nothing(&*here, &*there).await;
@@ -528,6 +529,28 @@ async fn followers_see_one_order(here: &impl RevocationLog, there: &impl Revocat
             "followers see all changes in the order of the log"
         );
     }
+}
+
+/// A follower takes what it gets for all that there is, and says that its list is fresh.
+async fn one_call_has_everything(here: &impl RevocationLog, there: &impl RevocationLog) {
+    let mut seen = Seen::load(there).await;
+    seen.catch_up(there).await;
+    let appended = tokens(0..3 * MANY);
+    for part in appended.chunks(MANY) {
+        append(here, part).await;
+    }
+    let changes = match follow(there, &seen.position).await {
+        LogTail::Changes { changes, .. } => changes,
+        // A log need not keep that many. It has to say so.
+        LogTail::Gap => return,
+        tail => panic!("who lags behind gets changes, and not {tail:?}"),
+    };
+    changes.iter().for_each(|change| seen.apply(*change));
+    assert_eq!(
+        seen.count(&appended),
+        appended.len(),
+        "one call of follow has all changes that were there"
+    );
 }
 
 async fn a_waiting_follower_is_woken<L: RevocationLog>(here: &Arc<L>, there: &Arc<L>) {

@@ -69,8 +69,10 @@ impl RedisLog {
 
     /// How many appends are under way at once. More wait for these.
     const APPENDS: usize = 4;
-    /// How many changes a follower gets at once.
+    /// How many records are read at once.
     const PART: usize = 1000;
+    /// How many changes are read at once. Who was away for long needs a few rounds.
+    const CHANGES: usize = 5000;
     /// How long a follower waits before it looks whether the log is still the same: a server that lost everything wakes
     /// nobody up.
     const SLICE: Duration = Duration::from_secs(1);
@@ -289,17 +291,19 @@ impl RedisLog {
         }
     }
 
+    /// All that is there when the first answer comes, however many answers it takes: whoever has it knows everything then.
     async fn read_behind(&self, position: &LogPosition, wait: Duration) -> Result<LogTail, Fault> {
-        let Some(place) = Place::read(position) else {
+        let Some(start) = Place::read(position) else {
             return Ok(LogTail::Lost);
         };
+        let (mut place, mut all, mut end) = (start, Vec::new(), None);
         let begin = Instant::now();
         let mut was_ahead = false;
         let mut connection = self.take().await?;
         let mut is_tried = false;
         loop {
             let left = wait.saturating_sub(begin.elapsed());
-            let block = if was_ahead {
+            let block = if was_ahead || end.is_some() {
                 Duration::ZERO
             } else {
                 left.min(Self::SLICE)
@@ -314,25 +318,40 @@ impl RedisLog {
                 read => read?,
             };
             is_tried = true;
-            match judge(&place, &entries, head.as_ref())? {
-                Verdict::Tail(tail) => {
-                    self.pool.put(connection);
-                    return Ok(tail);
+            let tail = match judge(&place, &entries, head.as_ref())? {
+                Verdict::Broken(tail) => tail,
+                Verdict::More(changes, at) => {
+                    all.extend(changes);
+                    (place, was_ahead) = (at, false);
+                    let head = head.map_or(at.sequence, |head| head.sequence);
+                    let end = *end.get_or_insert(head);
+                    if end.saturating_sub(start.sequence) > u64::from(self.keep_changes) {
+                        // An instance with other settings keeps more. Loading is cheaper then.
+                        LogTail::Gap
+                    } else if at.sequence < end {
+                        continue;
+                    } else {
+                        let position = at.write();
+                        let changes = all;
+                        LogTail::Changes { changes, position }
+                    }
                 }
-                Verdict::UpToDate if left <= Self::SLICE => {
-                    self.pool.put(connection);
-                    return Ok(LogTail::Changes {
-                        changes: Vec::new(),
-                        position: position.clone(),
-                    });
+                Verdict::UpToDate if end.is_some() || left <= Self::SLICE => LogTail::Changes {
+                    changes: all,
+                    position: place.write(),
+                },
+                Verdict::UpToDate => {
+                    was_ahead = false;
+                    continue;
                 }
-                Verdict::UpToDate => was_ahead = false,
-                Verdict::Ahead if was_ahead => {
-                    self.pool.put(connection);
-                    return Ok(LogTail::Gap);
+                Verdict::Ahead if was_ahead => LogTail::Gap,
+                Verdict::Ahead => {
+                    was_ahead = true;
+                    continue;
                 }
-                Verdict::Ahead => was_ahead = true,
-            }
+            };
+            self.pool.put(connection);
+            return Ok(tail);
         }
     }
 
@@ -345,7 +364,7 @@ impl RedisLog {
     ) -> Result<(Vec<Entry>, Option<Place>), Fault> {
         const WHAT: &str = "XREAD";
         let mut read = Cmd::new();
-        read.arg(WHAT).arg("COUNT").arg(Self::PART);
+        read.arg(WHAT).arg("COUNT").arg(Self::CHANGES);
         // Zero would be for ever.
         if let Ok(millis @ 1..) = u64::try_from(block.as_millis()) {
             read.arg("BLOCK").arg(millis);

@@ -98,7 +98,10 @@ impl Entry {
 /// What a read means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    Tail(LogTail),
+    /// Nothing goes on from there.
+    Broken(LogTail),
+    /// These came, up to this place. There may be more.
+    More(Vec<RevocationChange>, Place),
     /// The follower has everything.
     UpToDate,
     /// The log is ahead, and nothing came: it was written in between, or what was written is not there any more.
@@ -111,7 +114,7 @@ pub(super) fn judge(
     entries: &[Entry],
     head: Option<&Place>,
 ) -> Result<Verdict, Fault> {
-    let lost = Ok(Verdict::Tail(LogTail::Lost));
+    let lost = Ok(Verdict::Broken(LogTail::Lost));
     let Some(head) = head.filter(|head| head.epoch == place.epoch) else {
         return lost;
     };
@@ -124,7 +127,7 @@ pub(super) fn judge(
         };
     };
     if Some(first.sequence) != place.sequence.checked_add(1) {
-        return Ok(Verdict::Tail(LogTail::Gap));
+        return Ok(Verdict::Broken(LogTail::Gap));
     }
     let mut at = *place;
     let mut changes = Vec::with_capacity(entries.len());
@@ -139,8 +142,7 @@ pub(super) fn judge(
     if head.sequence < at.sequence {
         return lost;
     }
-    let position = at.write();
-    Ok(Verdict::Tail(LogTail::Changes { changes, position }))
+    Ok(Verdict::More(changes, at))
 }
 
 #[cfg(test)]
@@ -174,10 +176,8 @@ mod tests {
 
     fn says(entries: &[Entry], head: Option<Place>) -> String {
         match judge(&AT, entries, head.as_ref()) {
-            Ok(Verdict::Tail(LogTail::Changes { changes, .. })) => {
-                format!("{} more", changes.len())
-            }
-            Ok(Verdict::Tail(tail)) => format!("{tail:?}"),
+            Ok(Verdict::More(changes, _)) => format!("{} more", changes.len()),
+            Ok(Verdict::Broken(tail)) => format!("{tail:?}"),
             Ok(verdict) => format!("{verdict:?}"),
             Err(fault) => format!("{fault:?}"),
         }

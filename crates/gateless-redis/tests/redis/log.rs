@@ -156,6 +156,24 @@ async fn a_follower_that_was_away_for_too_long_is_told() {
 }
 
 #[tokio::test]
+async fn one_answer_has_all_that_was_there_when_it_was_asked_for() {
+    let server = Server::start();
+    let log = builder(&server).keep_changes(60_000).build().unwrap();
+    let (_, position) = load(&log).await.unwrap();
+    let made: Vec<_> = (0..60_000).map(revoke).collect();
+    for part in made.chunks(10_000) {
+        log.append(part).await.unwrap();
+    }
+    let (seen, end) = changes(follow(&log, &position, NOTHING).await);
+    assert_eq!(seen.len(), made.len());
+    assert!(seen == made);
+    assert_eq!(load(&log).await.unwrap().1, end);
+    // Who keeps less than another does not hand out more either.
+    let less = builder(&server).keep_changes(59_999).build().unwrap();
+    assert_eq!(follow(&less, &position, NOTHING).await, LogTail::Gap);
+}
+
+#[tokio::test]
 async fn a_server_that_lost_everything_is_noticed() {
     let mut server = Server::start();
     let log = log(&server);

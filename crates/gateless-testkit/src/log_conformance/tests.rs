@@ -39,6 +39,8 @@ enum Flaw {
     AppendsInParts,
     /// The first part of what comes behind a position is all of it.
     SkipsAfterAPart,
+    /// Two thousand changes are all that it hands out at once.
+    FollowsInParts,
     /// The position is that of the end of the load, and the records are those of its beginning.
     PositionTooLate,
     /// The changes of one call of `follow` are turned around.
@@ -175,6 +177,21 @@ impl RevocationLog for Broken {
                     LogTail::Changes { changes, position }
                 }
                 (
+                    Flaw::FollowsInParts,
+                    LogTail::Changes {
+                        mut changes,
+                        position: end,
+                    },
+                ) => {
+                    let left = changes.len().saturating_sub(2 * MANY);
+                    changes.truncate(2 * MANY);
+                    let (life, end) = end.as_bytes().split_first_chunk::<8>().unwrap();
+                    let end = u64::from_be_bytes(end.try_into().unwrap());
+                    let place = end - u64::try_from(left).unwrap();
+                    let position = LogPosition::new([*life, place.to_be_bytes()].concat());
+                    LogTail::Changes { changes, position }
+                }
+                (
                     Flaw::OtherOrder,
                     LogTail::Changes {
                         mut changes,
@@ -245,6 +262,10 @@ async fn the_log_in_memory_conforms() {
 #[case(
     Flaw::SkipsAfterAPart,
     "a thousand changes are appended, loaded and followed"
+)]
+#[case(
+    Flaw::FollowsInParts,
+    "one call of follow has all changes that were there"
 )]
 #[case(
     Flaw::PositionTooLate,
