@@ -32,6 +32,8 @@ enum Mode {
     Hanging,
     /// It has its effect, and nobody is told.
     Mute,
+    /// It takes its time.
+    Slow,
 }
 
 impl Log {
@@ -52,11 +54,14 @@ impl RevocationLog for Log {
     fn append<'a>(&'a self, changes: &'a [RevocationChange]) -> StoreFuture<'a, Appended> {
         Box::pin(async move {
             let mode = self.mode();
-            if matches!(mode, Mode::There | Mode::Mute) {
+            if matches!(mode, Mode::Slow) {
+                tokio::time::sleep(Duration::from_millis(30)).await;
+            }
+            if matches!(mode, Mode::There | Mode::Mute | Mode::Slow) {
                 self.given.lock().unwrap().extend(changes);
             }
             match mode {
-                Mode::There => Ok(Appended::Stored),
+                Mode::There | Mode::Slow => Ok(Appended::Stored),
                 Mode::Hanging => pending().await,
                 Mode::Failing | Mode::Mute => Err(StoreError::new("connection refused")),
             }
@@ -143,7 +148,7 @@ async fn what_a_log_does_not_take_is_put_there_later_in_its_order() {
             let appended = outbox.append(&[revoke(name)]).await.unwrap();
             assert_eq!(appended, Appended::Queued);
         }
-        outbox.append(&[unrevoke("a"), revoke("c")]).await.unwrap();
+        outbox.append(&["c", "c"].map(revoke)).await.unwrap();
         assert_eq!(outbox.queued(), 4);
         assert!(began.elapsed() < Duration::from_secs(10), "{mode:?}");
         follow(&outbox).await.unwrap_err();
@@ -157,11 +162,67 @@ async fn what_a_log_does_not_take_is_put_there_later_in_its_order() {
         setup.clock.advance(Duration::from_secs(1));
         let appended = outbox.append(&[revoke("e")]).await.unwrap();
         assert_eq!(appended, Appended::Stored);
-        let mut in_order = ["a", "b", "c", "d", "e"].map(revoke).to_vec();
-        in_order.insert(2, unrevoke("a"));
+        let in_order = ["a", "b", "c", "c", "d", "e"].map(revoke);
         assert_eq!(setup.log.given(), in_order, "{mode:?}");
         assert_eq!(outbox.queued(), 0);
     }
+}
+
+#[tokio::test]
+async fn th_15_nothing_is_taken_back_later() {
+    for mode in [Mode::Failing, Mode::Hanging, Mode::Mute] {
+        let setup = Setup::new();
+        let outbox = setup.outbox();
+        setup.log.is(mode);
+        for changes in [vec![unrevoke("a")], vec![revoke("b"), unrevoke("a")]] {
+            let error = outbox.append(&changes).await.unwrap_err();
+            let said = says(&error);
+            assert!(said.contains("nothing can be taken back"), "{said}");
+        }
+        assert_eq!(outbox.queued(), 0);
+        // Another machine revokes it anew.
+        setup.log.is(Mode::There);
+        let given = setup.log.given();
+        setup.log.append(&[revoke("a")]).await.unwrap();
+        follow(&outbox).await.unwrap();
+        assert_eq!(setup.log.given(), [given, vec![revoke("a")]].concat());
+
+        // It does not overtake what is queued either.
+        setup.log.is(Mode::Failing);
+        outbox.append(&[revoke("c")]).await.unwrap();
+        setup.log.is(Mode::There);
+        let given = setup.log.given();
+        outbox.append(&[unrevoke("c")]).await.unwrap_err();
+        setup.clock.advance(Duration::from_secs(1));
+        let appended = outbox.append(&[unrevoke("c")]).await.unwrap();
+        assert_eq!(appended, Appended::Stored);
+        let expected = [given, vec![revoke("c"), unrevoke("c")]].concat();
+        assert_eq!(setup.log.given(), expected);
+    }
+}
+
+#[tokio::test]
+async fn an_append_does_not_wait_for_all_that_is_queued() {
+    let mut setup = Setup::new();
+    setup.capacity = 10_000;
+    let outbox = setup.outbox();
+    setup.log.is(Mode::Failing);
+    let mut many: Vec<_> = (0..8000).map(revoke).collect();
+    outbox.append(&many).await.unwrap();
+    setup.log.is(Mode::Slow);
+    setup.clock.advance(Duration::from_secs(1));
+    let appended = outbox.append(&[revoke("mine")]).await.unwrap();
+    assert_eq!(appended, Appended::Queued);
+    assert!(outbox.queued() > 1000);
+    setup.log.is(Mode::There);
+    follow(&outbox).await.unwrap();
+    many.push(revoke("mine"));
+    let mut given = setup.log.given();
+    // What was under way when the append went on came twice.
+    given.dedup();
+    assert_eq!(outbox.queued(), 0);
+    assert_eq!(given.last(), Some(&revoke("mine")));
+    assert!(many.iter().all(|change| given.contains(change)));
 }
 
 #[tokio::test]
@@ -213,15 +274,15 @@ async fn a_change_whose_fate_is_not_known_is_put_there_again() {
 async fn what_is_queued_is_loaded_on_top() {
     let setup = Setup::new();
     let outbox = setup.outbox();
-    outbox.append(&["a", "b", "c"].map(revoke)).await.unwrap();
+    outbox.append(&["a", "b"].map(revoke)).await.unwrap();
     setup.log.is(Mode::Failing);
-    let changes = [unrevoke("a"), unrevoke("b"), revoke("d")];
+    outbox.append(&["c", "d"].map(revoke)).await.unwrap();
+    let [shorter, longer] =
+        [("a", LATER - 1), ("b", LATER + 1)].map(|(name, until)| token(name, until));
+    let changes = [shorter, longer].map(RevocationChange::Revoke);
     outbox.append(&changes).await.unwrap();
-    let again = token("b", LATER - 1);
-    let changes = [RevocationChange::Revoke(again)];
-    outbox.append(&changes).await.unwrap();
-    let mut expected = records(["c", "d"]);
-    expected.insert(again.id(), again);
+    let mut expected = records(["a", "b", "c", "d"]);
+    expected.insert(longer.id(), longer);
     assert_eq!(load(&outbox).await.unwrap(), expected);
 }
 

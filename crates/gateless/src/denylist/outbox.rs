@@ -1,6 +1,5 @@
 //! In front of a log that others keep: what it cannot take now is kept on this machine until it can.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -8,13 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use gateless_core::{
-    Appended, Clock, LogPosition, LogTail, Monotonic, RevocationChange, RevocationId,
-    RevocationLog, RevocationRecord, StoreError, StoreFuture,
+    Appended, Clock, LogPosition, LogTail, Monotonic, RevocationChange, RevocationLog,
+    RevocationRecord, StoreError, StoreFuture,
 };
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::sealed::{Fault, Kind, RevocationFileError, SealedFile};
+use super::sync::innermost;
 use crate::clock::SystemClock;
 
 /// How many changes are put into the log at once when it is back.
@@ -22,13 +22,17 @@ const MAX_DRAINED: usize = 512;
 
 /// A log that is allowed to be away: revocations are kept in a file until it is back.
 ///
-/// An append goes to the inner log. When that fails, or takes longer than the deadline, the changes are written to the
+/// An append goes to the inner log. When that fails, or takes longer than the deadline, the revocations are written to the
 /// file, and [`Appended::Queued`] is the answer: this machine will not forget them, and nobody else knows of them yet. What
 /// is queued is put into the inner log, in its order, by the appends and follows that come later; a denylist follows
 /// all the time. Nothing overtakes it: while something is queued, an append is queued behind it.
 ///
-/// A change can reach the inner log twice, as it is not known whether a call that failed had its effect. Of revocations that
-/// does no harm. What was taken back meanwhile on another machine is then revoked again.
+/// A revocation can reach the inner log twice, as it is not known whether a call that failed had its effect. That does no
+/// harm, except that what was taken back meanwhile on another machine is then revoked again.
+///
+/// Nothing is taken back later, as that could undo a newer revocation of another machine: an append with
+/// [`RevocationChange::Unrevoke`] in it goes to the inner log, or fails as a whole. It also fails while revocations are
+/// queued that the inner log does not take. One that failed may have had its effect.
 ///
 /// The file is like that of a [`RevocationFile`](super::RevocationFile): durable when the append is done, for one process,
 /// and refused when it is damaged.
@@ -134,34 +138,25 @@ impl RevocationOutbox {
         self.queue.len()
     }
 
-    /// Whether the inner log took the changes. When it did not, why is written to the log of the program.
-    async fn offer(&self, changes: &[RevocationChange]) -> Option<Appended> {
-        let problem = match timeout(self.deadline, self.log.append(changes)).await {
-            Ok(Ok(appended)) => {
-                *self.failed_at() = None;
-                return Some(appended);
-            }
-            Ok(Err(error)) => error,
-            Err(elapsed) => StoreError::new(elapsed),
-        };
-        let problem = std::error::Error::source(&problem).map(ToString::to_string);
-        tracing::warn!(
-            problem,
-            "the log of revocations is away: changes are queued"
-        );
-        *self.failed_at() = Some(self.clock.monotonic());
-        None
+    /// Puts changes into the inner log, within the deadline.
+    async fn offer(&self, changes: &[RevocationChange]) -> Result<Appended, StoreError> {
+        let offered = timeout(self.deadline, self.log.append(changes)).await;
+        let offered = offered.unwrap_or_else(|elapsed| Err(StoreError::new(elapsed)));
+        *self.failed_at() = offered.is_err().then(|| self.clock.monotonic());
+        offered
     }
 
     /// Puts what is queued into the inner log, from the front. Tells whether nothing is left.
     async fn drain(&self) -> Result<bool, StoreError> {
         loop {
             let queue = Arc::clone(&self.queue);
-            let (keys, changes) = blocking(move || queue.front()).await?;
-            if changes.is_empty() {
+            let (keys, records) = blocking(move || queue.front()).await?;
+            if records.is_empty() {
                 return Ok(true);
             }
-            if self.offer(&changes).await.is_none() {
+            let changes: Vec<_> = records.into_iter().map(RevocationChange::Revoke).collect();
+            if let Err(error) = self.offer(&changes).await {
+                warn(&error);
                 return Ok(false);
             }
             let queue = Arc::clone(&self.queue);
@@ -169,7 +164,8 @@ impl RevocationOutbox {
         }
     }
 
-    /// Whether the inner log may be asked: nothing is queued that would be overtaken.
+    /// Whether the inner log may be asked: nothing is queued that would be overtaken. Takes no longer than the deadline,
+    /// however much is queued: a follower puts all of it there.
     async fn is_clear(&self) -> Result<bool, StoreError> {
         if self.queue.len() == 0 {
             return Ok(true);
@@ -179,7 +175,9 @@ impl RevocationOutbox {
             return Ok(false);
         }
         match self.moving.try_lock() {
-            Ok(_moving) => self.drain().await,
+            Ok(_moving) => timeout(self.deadline, self.drain())
+                .await
+                .unwrap_or(Ok(false)),
             Err(_) => Ok(false),
         }
     }
@@ -194,14 +192,23 @@ impl RevocationOutbox {
 impl RevocationLog for RevocationOutbox {
     fn append<'a>(&'a self, changes: &'a [RevocationChange]) -> StoreFuture<'a, Appended> {
         Box::pin(async move {
-            if self.is_clear().await?
-                && let Some(appended) = self.offer(changes).await
-            {
-                return Ok(appended);
+            let records: Option<Vec<_>> = changes.iter().map(revoked).collect();
+            let is_clear = self.is_clear().await?;
+            let offered = if is_clear {
+                self.offer(changes).await.map_err(Some)
+            } else {
+                Err(None)
+            };
+            match (offered, records) {
+                (Ok(appended), _) => Ok(appended),
+                (Err(problem), Some(records)) => {
+                    problem.as_ref().inspect(|problem| warn(problem));
+                    let queue = Arc::clone(&self.queue);
+                    blocking(move || queue.push(&records)).await?;
+                    Ok(Appended::Queued)
+                }
+                (Err(problem), None) => Err(StoreError::new(NotNow(problem))),
             }
-            let (queue, changes) = (Arc::clone(&self.queue), changes.to_vec());
-            blocking(move || queue.push(&changes)).await?;
-            Ok(Appended::Queued)
         })
     }
 
@@ -210,24 +217,12 @@ impl RevocationLog for RevocationOutbox {
         sink: &'a mut (dyn FnMut(&[RevocationRecord]) + Send),
     ) -> StoreFuture<'a, LogPosition> {
         Box::pin(async move {
-            // Nothing may move while both are read: a change that was taken back could be missed, or be taken back twice.
-            let _moving = self.moving.lock().await;
+            // First what is queued: what moves meanwhile is then there twice, and not missing.
             let queue = Arc::clone(&self.queue);
             let queued = blocking(move || queue.all()).await?;
-            let queued = on_top(&queued);
-            let mut inner = |records: &[RevocationRecord]| {
-                let is_left = |record: &&RevocationRecord| {
-                    queued
-                        .get(&record.id())
-                        .is_none_or(|change| !change.is_taken_back)
-                };
-                let left: Vec<_> = records.iter().filter(is_left).copied().collect();
-                sink(&left);
-            };
-            let position = self.log.load(&mut inner).await?;
-            let records: Vec<_> = queued.values().filter_map(|change| change.record).collect();
-            if !records.is_empty() {
-                sink(&records);
+            let position = self.log.load(sink).await?;
+            if !queued.is_empty() {
+                sink(&queued);
             }
             Ok(position)
         })
@@ -254,32 +249,30 @@ impl fmt::Debug for RevocationOutbox {
     }
 }
 
-/// What the changes that are queued come to, for one id.
-#[derive(Default)]
-struct OnTop {
-    /// Whatever the inner log has is void.
-    is_taken_back: bool,
-    record: Option<RevocationRecord>,
+/// Why something cannot be taken back.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "nothing can be taken back while the log of revocations is away{}: try again when it is back",
+    .0.as_ref().map(|error| format!(" ({})", innermost(error))).unwrap_or_default()
+)]
+struct NotNow(Option<StoreError>);
+
+fn warn(problem: &StoreError) {
+    let problem = innermost(problem);
+    tracing::warn!(
+        problem,
+        "the log of revocations is away: revocations are queued"
+    );
 }
 
-fn on_top(changes: &[RevocationChange]) -> HashMap<RevocationId, OnTop> {
-    let mut all: HashMap<_, OnTop> = HashMap::new();
-    for change in changes {
-        let on_top = all.entry(change.id()).or_default();
-        if let RevocationChange::Revoke(new) = change {
-            let merged = on_top.record.and_then(|old| old.merge(new));
-            on_top.record = merged.or(Some(*new));
-        } else {
-            *on_top = OnTop {
-                is_taken_back: true,
-                record: None,
-            };
-        }
+const fn revoked(change: &RevocationChange) -> Option<RevocationRecord> {
+    match change {
+        RevocationChange::Revoke(record) => Some(*record),
+        _ => None,
     }
-    all
 }
 
-/// The file: changes under ascending numbers.
+/// The file: records under ascending numbers.
 struct Queue {
     file: SealedFile,
     capacity: usize,
@@ -320,17 +313,17 @@ impl Queue {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn push(&self, changes: &[RevocationChange]) -> Result<(), StoreError> {
+    fn push(&self, records: &[RevocationRecord]) -> Result<(), StoreError> {
         let _writing = self.writing();
         let pushed = self.file.write(|batch| {
             let count = usize::try_from(batch.count()).unwrap_or(usize::MAX);
-            if count.saturating_add(changes.len()) > self.capacity {
+            if count.saturating_add(records.len()) > self.capacity {
                 return Ok(false);
             }
             let mut keys = self.keys();
-            for change in changes {
+            for record in records {
                 // Used up even when writing fails: it is not known then what is in the file.
-                batch.put(&keys.end.to_be_bytes(), &change.to_bytes())?;
+                batch.put(&keys.end.to_be_bytes(), &record.to_bytes())?;
                 keys.end = keys.end.saturating_add(1);
             }
             Ok(true)
@@ -345,8 +338,8 @@ impl Queue {
         }
     }
 
-    /// The oldest changes, and their keys.
-    fn front(&self) -> Result<(Range<u64>, Vec<RevocationChange>), StoreError> {
+    /// The oldest records, and their keys.
+    fn front(&self) -> Result<(Range<u64>, Vec<RevocationRecord>), StoreError> {
         let _writing = self.writing();
         let front = self.read(MAX_DRAINED)?;
         if front.1.is_empty() {
@@ -356,24 +349,24 @@ impl Queue {
         Ok(front)
     }
 
-    fn all(&self) -> Result<Vec<RevocationChange>, StoreError> {
-        self.read(usize::MAX).map(|(_, changes)| changes)
+    fn all(&self) -> Result<Vec<RevocationRecord>, StoreError> {
+        self.read(usize::MAX).map(|(_, records)| records)
     }
 
-    fn read(&self, most: usize) -> Result<(Range<u64>, Vec<RevocationChange>), StoreError> {
+    fn read(&self, most: usize) -> Result<(Range<u64>, Vec<RevocationRecord>), StoreError> {
         let mut keys = 0..0;
-        let mut changes = Vec::new();
+        let mut records = Vec::new();
         let read = self.file.read(|key, value| {
-            let (key, change) = entry(key, value)?;
-            if changes.is_empty() {
+            let (key, record) = entry(key, value)?;
+            if records.is_empty() {
                 keys.start = key;
             }
             keys.end = key + 1;
-            changes.push(change);
-            Ok(changes.len() < most)
+            records.push(record);
+            Ok(records.len() < most)
         });
         read.map_err(StoreError::new)?;
-        Ok((keys, changes))
+        Ok((keys, records))
     }
 
     fn remove(&self, keys: Range<u64>) -> Result<(), StoreError> {
@@ -383,15 +376,17 @@ impl Queue {
                 .try_for_each(|key| batch.remove(&key.to_be_bytes()))
         });
         removed.map_err(StoreError::new)?;
-        self.keys().start = keys.end;
+        // Somebody who went away may be late with this.
+        let mut now = self.keys();
+        now.start = now.start.max(keys.end);
         Ok(())
     }
 }
 
-fn entry(key: &[u8], value: &[u8]) -> Result<(u64, RevocationChange), Fault> {
+fn entry(key: &[u8], value: &[u8]) -> Result<(u64, RevocationRecord), Fault> {
     let key = key.try_into().map(u64::from_be_bytes).ok();
-    key.zip(RevocationChange::from_bytes(value))
-        .ok_or_else(|| Fault::damaged("an entry is no change"))
+    key.zip(RevocationRecord::from_bytes(value))
+        .ok_or_else(|| Fault::damaged("an entry is no record"))
 }
 
 /// Work on the file, on a thread that may wait for a disk. It is done also when nobody waits for it any more.
