@@ -59,6 +59,11 @@ impl Fault {
             _ => false,
         }
     }
+
+    /// Whether nobody may be there any more.
+    pub(crate) fn is_of_the_connection(&self) -> bool {
+        matches!(self, Self::Silent { .. }) || self.is_closed()
+    }
 }
 
 impl From<Fault> for StoreError {

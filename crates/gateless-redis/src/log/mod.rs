@@ -107,6 +107,14 @@ impl RedisLog {
         Pool::open(self.server.settings(), &self.keys.meta()).await
     }
 
+    /// Where one connection is dead, the others are likely to be as well.
+    fn notice<T>(&self, done: Result<T, Fault>) -> Result<T, Fault> {
+        if done.as_ref().is_err_and(Fault::is_of_the_connection) {
+            self.pool.clear();
+        }
+        done
+    }
+
     fn within(&self) -> Duration {
         self.server.settings().response_deadline()
     }
@@ -311,6 +319,7 @@ impl RedisLog {
             let (entries, head) = match self.read(&connection, &place, block).await {
                 // It may have been closed while nobody used it. Reading twice does no harm.
                 Err(fault) if !is_tried && fault.is_closed() => {
+                    self.pool.clear();
                     is_tried = true;
                     connection = self.open().await?;
                     continue;
@@ -426,7 +435,8 @@ impl RevocationLog for RedisLog {
         Box::pin(async move {
             let settings = self.server.settings();
             let appended = timeout(settings.deadline(), self.put_at_the_end(changes)).await;
-            Ok(appended.unwrap_or_else(|_| Err(settings.silent("appending")))?)
+            let appended = appended.unwrap_or_else(|_| Err(settings.silent("appending")));
+            Ok(self.notice(appended)?)
         })
     }
 
@@ -434,11 +444,11 @@ impl RevocationLog for RedisLog {
         &'a self,
         sink: &'a mut (dyn FnMut(&[RevocationRecord]) + Send),
     ) -> StoreFuture<'a, LogPosition> {
-        Box::pin(async move { Ok(self.read_all(sink).await?) })
+        Box::pin(async move { Ok(self.notice(self.read_all(sink).await)?) })
     }
 
     fn follow<'a>(&'a self, position: &'a LogPosition, wait: Duration) -> StoreFuture<'a, LogTail> {
-        Box::pin(async move { Ok(self.read_behind(position, wait).await?) })
+        Box::pin(async move { Ok(self.notice(self.read_behind(position, wait).await)?) })
     }
 }
 

@@ -1,12 +1,15 @@
 //! One connection, to the server that serves the keys.
 
 use std::error::Error;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
     AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisConnectionInfo, Value, cmd,
 };
+use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
@@ -16,6 +19,9 @@ use tokio::time::timeout;
 use super::endpoint::{Address, Endpoint};
 use super::{Place, Settings};
 use crate::error::Fault;
+
+/// Whoever waits on purpose notices a peer that is gone without a word, and what lies between does not forget us.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new().with_time(Duration::from_secs(15));
 
 /// A connection that closes when it is dropped, whatever is under way on it.
 #[derive(Debug)]
@@ -152,34 +158,23 @@ async fn of_sentinel(
     master: &str,
     sentinels: &[Endpoint],
 ) -> Result<Endpoint, Fault> {
-    let mut last = None;
-    for sentinel in sentinels {
-        // The next one still needs some of the time.
-        let patience = part(settings.connect_deadline, sentinels.len());
-        let asked = async {
-            let info = login(sentinel.user.as_deref(), sentinel.password.as_deref());
-            let connection = dial(settings, sentinel, &info).await?;
-            let mut command = cmd("SENTINEL");
-            command.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
-            let what = "SENTINEL GET-MASTER-ADDR-BY-NAME";
-            let mut requests = connection.requests();
-            requests
-                .ask::<Option<(String, u16)>>(what, &command, settings.connect_deadline)
-                .await
-        };
-        match timeout(patience, asked).await {
-            Ok(Ok(Some((host, port)))) => return Ok(sentinel.elsewhere(host, port)),
-            Ok(Ok(None)) => {}
-            Ok(Err(fault)) => last = Some(Box::new(fault)),
-            Err(_) => {
-                last = Some(Box::new(Fault::Silent {
-                    what: "a sentinel",
-                    after: patience,
-                }));
-            }
-        }
-    }
-    Err(Fault::NoMaster { source: last })
+    let asked = sentinels.iter().map(|sentinel| async move {
+        let info = login(sentinel.user.as_deref(), sentinel.password.as_deref());
+        let connection = dial(settings, sentinel, &info).await?;
+        let mut command = cmd("SENTINEL");
+        command.arg("GET-MASTER-ADDR-BY-NAME").arg(master);
+        let what = "SENTINEL GET-MASTER-ADDR-BY-NAME";
+        let mut requests = connection.requests();
+        let known: Option<(String, u16)> = requests
+            .ask(what, &command, settings.connect_deadline)
+            .await?;
+        let (host, port) = known.ok_or(Fault::NoMaster { source: None })?;
+        Ok(sentinel.elsewhere(host, port))
+    });
+    let first = first_of(asked).await;
+    first.map_err(|last| Fault::NoMaster {
+        source: last.map(Box::new),
+    })
 }
 
 async fn of_cluster(
@@ -187,41 +182,59 @@ async fn of_cluster(
     key: &[u8],
     nodes: &[Endpoint],
 ) -> Result<Connection, Fault> {
-    let mut last = None;
-    for node in nodes {
-        let patience = part(settings.connect_deadline, nodes.len());
-        let asked = async {
-            let connection = server(settings, node).await?;
-            let mut commands = Pipeline::new();
-            commands.cmd("CLUSTER").arg("KEYSLOT").arg(key);
-            commands.cmd("CLUSTER").arg("SLOTS");
-            let mut requests = connection.requests();
-            let within = settings.connect_deadline;
-            let (slot, slots): (i64, Value) =
-                requests.ask_all("CLUSTER SLOTS", &commands, within).await?;
-            let Some((host, port)) = owner(slot, &slots) else {
-                return Err(Fault::NoNode { source: None });
-            };
-            // A node that does not know how others call it leaves its name out.
-            let host = host.unwrap_or_else(|| node.host().to_owned());
-            let owner = node.elsewhere(host, port);
-            if owner == *node {
-                return Ok(connection);
-            }
-            server(settings, &owner).await
+    let asked = nodes.iter().map(|node| async move {
+        let connection = server(settings, node).await?;
+        let mut commands = Pipeline::new();
+        commands.cmd("CLUSTER").arg("KEYSLOT").arg(key);
+        commands.cmd("CLUSTER").arg("SLOTS");
+        let mut requests = connection.requests();
+        let within = settings.connect_deadline;
+        let (slot, slots): (i64, Value) =
+            requests.ask_all("CLUSTER SLOTS", &commands, within).await?;
+        let Some((host, port)) = owner(slot, &slots) else {
+            return Err(Fault::NoNode { source: None });
         };
-        match timeout(patience, asked).await {
-            Ok(Ok(connection)) => return Ok(connection),
-            Ok(Err(fault)) => last = Some(Box::new(fault)),
-            Err(_) => {
-                last = Some(Box::new(Fault::Silent {
-                    what: "a node of the cluster",
-                    after: patience,
-                }));
-            }
+        // A node that does not know how others call it leaves its name out.
+        let host = host.unwrap_or_else(|| node.host().to_owned());
+        let owner = node.elsewhere(host, port);
+        if owner == *node {
+            return Ok(connection);
         }
-    }
-    Err(Fault::NoNode { source: last })
+        server(settings, &owner).await
+    });
+    let first = first_of(asked).await;
+    first.map_err(|last| Fault::NoNode {
+        source: last.map(Box::new),
+    })
+}
+
+/// The first that goes well of several at once, so that one that hangs takes no time from the others; or what went wrong
+/// last.
+async fn first_of<T, F: Future<Output = Result<T, Fault>>>(
+    tries: impl Iterator<Item = F>,
+) -> Result<T, Option<Fault>> {
+    let mut tries: Vec<_> = tries.map(Box::pin).collect();
+    let mut last = None;
+    poll_fn(|context| {
+        let mut won = None;
+        tries.retain_mut(|one| {
+            if won.is_some() {
+                return true;
+            }
+            match one.as_mut().poll(context) {
+                Poll::Pending => return true,
+                Poll::Ready(Ok(found)) => won = Some(found),
+                Poll::Ready(Err(fault)) => last = Some(fault),
+            }
+            false
+        });
+        match won {
+            Some(found) => Poll::Ready(Ok(found)),
+            None if tries.is_empty() => Poll::Ready(Err(last.take())),
+            None => Poll::Pending,
+        }
+    })
+    .await
 }
 
 /// Who has `slot`, of what `CLUSTER SLOTS` says: rows of first slot, last slot, master, replicas.
@@ -254,10 +267,6 @@ fn owner(slot: i64, slots: &Value) -> Option<(Option<String>, u16)> {
     })
 }
 
-fn part(whole: Duration, parts: usize) -> Duration {
-    whole / u32::try_from(parts.max(1)).unwrap_or(u32::MAX)
-}
-
 async fn server(settings: &Settings, endpoint: &Endpoint) -> Result<Connection, Fault> {
     let info = login(settings.user.as_deref(), settings.password.as_deref());
     dial(settings, endpoint, &info.set_db(endpoint.database)).await
@@ -285,6 +294,7 @@ async fn dial(
             Address::Tcp { host, port } => {
                 let stream = TcpStream::connect((host.as_str(), *port)).await?;
                 stream.set_nodelay(true)?;
+                SockRef::from(&stream).set_tcp_keepalive(&KEEPALIVE)?;
                 match settings.tls.as_ref().filter(|_| endpoint.tls) {
                     Some(tls) => drive(info, tls.connect(host, stream).await?).await,
                     None => drive(info, stream).await,

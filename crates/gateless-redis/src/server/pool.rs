@@ -1,8 +1,10 @@
 //! Connections that are kept between calls.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Mutex as AsyncMutex;
+use tokio::time::Instant;
 
 use super::connect::Requests;
 use super::{Connection, Settings};
@@ -12,27 +14,46 @@ use crate::error::Fault;
 /// gets its answer.
 #[derive(Debug)]
 pub(crate) struct Pool {
-    idle: Mutex<Vec<Connection>>,
+    idle: Mutex<Idle<Connection>>,
+}
+
+/// What nobody uses now, with the time when somebody last did.
+#[derive(Debug)]
+struct Idle<C>(Vec<(C, Instant)>);
+
+impl<C> Idle<C> {
+    /// How many are kept: a follower, some that append, and one that loads.
+    const KEPT: usize = 6;
+    /// What lies between may forget a connection on which nothing happens, and tell nobody.
+    const LONGEST: Duration = Duration::from_secs(30);
+
+    /// The one that was used last, of those that may still be used.
+    fn take(&mut self, now: Instant, is_open: impl Fn(&C) -> bool) -> Option<C> {
+        let is_young = |since: &Instant| now.duration_since(*since) <= Self::LONGEST;
+        self.0
+            .retain(|(one, since)| is_open(one) && is_young(since));
+        self.0.pop().map(|(one, _)| one)
+    }
+
+    fn put(&mut self, one: C, now: Instant) {
+        if self.0.len() < Self::KEPT {
+            self.0.push((one, now));
+        }
+    }
 }
 
 impl Pool {
-    /// How many are kept: a follower, some that append, and one that loads.
-    const KEPT: usize = 6;
-
     pub(crate) const fn new() -> Self {
         Self {
-            idle: Mutex::new(Vec::new()),
+            idle: Mutex::new(Idle(Vec::new())),
         }
     }
 
     /// One that was used before, or a new one. Nothing that keeps a list may forget by itself.
     pub(crate) async fn take(&self, settings: &Settings, key: &[u8]) -> Result<Connection, Fault> {
-        {
-            let mut idle = self.lock();
-            idle.retain(Connection::is_open);
-            if let Some(connection) = idle.pop() {
-                return Ok(connection);
-            }
+        let idle = self.lock().take(Instant::now(), Connection::is_open);
+        if let Some(connection) = idle {
+            return Ok(connection);
         }
         Self::open(settings, key).await
     }
@@ -47,13 +68,15 @@ impl Pool {
 
     /// For the next call. Only after every answer of this one has come.
     pub(crate) fn put(&self, connection: Connection) {
-        let mut idle = self.lock();
-        if idle.len() < Self::KEPT {
-            idle.push(connection);
-        }
+        self.lock().put(connection, Instant::now());
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Connection>> {
+    /// Gives up what is idle.
+    pub(crate) fn clear(&self) {
+        self.lock().0.clear();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Idle<Connection>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -87,5 +110,27 @@ impl Shared {
         if (current.as_ref()).is_some_and(|connection| Arc::ptr_eq(connection, failed)) {
             *current = None;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_idle_for_long_is_not_used_again() {
+        let start = Instant::now();
+        let after = |seconds| start + Duration::from_secs(seconds);
+        let mut idle = Idle(Vec::new());
+        for (one, seconds) in [(1, 0), (2, 0), (3, 5), (4, 6)] {
+            idle.put(one, after(seconds));
+        }
+        assert_eq!(idle.take(after(30), |_| true), Some(4));
+        assert_eq!(idle.take(after(30), |one| *one != 3), Some(2));
+        assert_eq!(idle.take(after(31), |_| true), None);
+        for one in 0..20 {
+            idle.put(one, after(40));
+        }
+        assert_eq!(idle.0.len(), Idle::<u8>::KEPT);
     }
 }

@@ -13,3 +13,4 @@ mod log;
 mod model;
 mod servers;
 mod trouble;
+mod way;

@@ -7,6 +7,7 @@ use gateless_redis::{RedisLog, RedisServer, RedisStore};
 
 use crate::common::{PATIENCE, Server};
 use crate::helpers::*;
+use crate::way::Way;
 
 /// Appends until it goes well: a connection that was closed is noticed by the first who uses it.
 async fn append_in_the_end(log: &RedisLog, number: u32) {
@@ -270,4 +271,38 @@ async fn a_hundred_thousand_records_are_loaded() {
         "memory: {}",
         server.ask(&["INFO", "memory"]).lines().nth(2).unwrap()
     );
+}
+
+#[tokio::test]
+async fn dead_connections_are_given_up_together() {
+    let server = Server::start();
+    let way = Way::to(server.port(), Duration::ZERO).await;
+    let deadline = Duration::from_millis(500);
+    let at = RedisServer::builder(way.url()).response_deadline(deadline);
+    let log = RedisLog::new(at.build().unwrap()).unwrap();
+    let [one, two, three] = [1, 2, 3].map(|number| [revoke(number)]);
+    let (one, two, three) = tokio::join!(log.append(&one), log.append(&two), log.append(&three));
+    for appended in [one, two, three] {
+        appended.unwrap();
+    }
+    way.forget();
+    let error = why(&log.append(&[revoke(4)]).await.unwrap_err());
+    assert!(error.contains("no answer within"), "{error}");
+    log.append(&[revoke(5)]).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_that_hangs_takes_no_time_from_the_others() {
+    let server = Server::start();
+    let sentinel = Server::sentinel("m", server.port());
+    let way = Way::to(sentinel.port(), Duration::from_millis(1500)).await;
+    let silent: Vec<_> = (0..3)
+        .map(|_| std::net::TcpListener::bind("127.0.0.1:0").unwrap())
+        .collect();
+    let urls = silent
+        .iter()
+        .map(|socket| format!("redis://{}", socket.local_addr().unwrap()))
+        .chain([way.url()]);
+    let at = RedisServer::sentinel("m", urls).connect_deadline(Duration::from_secs(4));
+    at.build().unwrap().check().await.unwrap();
 }
