@@ -41,10 +41,10 @@ impl Keys {
     }
 }
 
-/// Where a record is kept, by its end: what ends in the same hour is forgotten together.
+/// Where a record is kept, by its end: what ends in the same hour or, further ahead, on the same day is forgotten together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Bucket {
-    /// Ends at this hour since the epoch, or within the one before it.
+    /// Ends at this hour since the epoch, or within the hour or the day before it.
     Hour(u32),
     /// Is not forgotten.
     Ever,
@@ -52,12 +52,21 @@ pub(crate) enum Bucket {
 
 impl Bucket {
     const HOUR: i64 = 3_600_000;
-    /// The year 2100: from there on nothing is worth an hour of its own.
+    /// How long a bucket is counted behind its end, as in the script.
+    const GRACE: i64 = 600_000;
+    /// How far ahead ends are told apart by the hour. Beyond it by the day: every append looks at each bucket.
+    const NEAR: i64 = 48;
+    const DAY: i64 = 24;
+    /// The year 2100: from there on nothing is worth a bucket of its own.
     const EVER: u32 = 1_139_544;
 
-    pub(crate) fn of(until: Timestamp) -> Self {
+    /// Where a record is put that ends then. It is found wherever it is, so clocks need not agree on `now`.
+    pub(crate) fn of(until: Timestamp, now: Timestamp) -> Self {
         let millis = until.as_millis().max(0);
-        let hours = millis / Self::HOUR + i64::from(millis % Self::HOUR != 0);
+        let mut hours = millis / Self::HOUR + i64::from(millis % Self::HOUR != 0);
+        if hours > now.as_millis().max(0) / Self::HOUR + Self::NEAR {
+            hours += (Self::DAY - hours % Self::DAY) % Self::DAY;
+        }
         match u32::try_from(hours) {
             Ok(hour) if hour < Self::EVER => Self::Hour(hour),
             _ => Self::Ever,
@@ -79,10 +88,10 @@ impl Bucket {
         Some(Self::Hour(hour)).filter(|bucket| bucket.name().as_bytes() == name)
     }
 
-    /// Whether all that can be in it has ended.
+    /// Whether all that can be in it has ended, and nobody counts it any more.
     pub(crate) fn is_over(&self, now: Timestamp) -> bool {
         match self {
-            Self::Hour(hour) => i64::from(*hour) * Self::HOUR <= now.as_millis(),
+            Self::Hour(hour) => i64::from(*hour) * Self::HOUR + Self::GRACE <= now.as_millis(),
             Self::Ever => false,
         }
     }
@@ -105,12 +114,33 @@ mod tests {
             (i64::MAX, Bucket::Ever),
         ] {
             let until = Timestamp::from_millis(until);
-            assert_eq!(Bucket::of(until), bucket);
+            assert_eq!(Bucket::of(until, until), bucket);
             assert_eq!(Bucket::from_name(bucket.name().as_bytes()), Some(bucket));
-            let before = Timestamp::from_millis(until.as_millis().max(1) - 1);
+            let before = until.as_millis().clamp(1, i64::MAX - Bucket::GRACE) - 1;
+            let before = Timestamp::from_millis(before + Bucket::GRACE);
             assert!(!bucket.is_over(before) || bucket == Bucket::Hour(0));
         }
         assert_eq!(Bucket::from_name(b"01"), None);
         assert_eq!(Bucket::from_name(b"-1"), None);
+    }
+
+    #[test]
+    fn what_ends_far_ahead_is_forgotten_by_the_day() {
+        let start = 490_000;
+        let now = Timestamp::from_millis(start * Bucket::HOUR + 1);
+        let mut buckets = std::collections::BTreeSet::new();
+        for hour in start..start + 400 * 24 {
+            let until = Timestamp::from_millis(hour * Bucket::HOUR);
+            let bucket = Bucket::of(until, now);
+            let last = Timestamp::from_millis(until.as_millis() - 1 + Bucket::GRACE);
+            assert!(!bucket.is_over(last), "{hour}");
+            let Bucket::Hour(end) = bucket else {
+                panic!("{hour} is not for ever");
+            };
+            let longer = i64::from(end) - hour;
+            assert!(longer == 0 || hour > start + 48 && longer < 24, "{hour}");
+            buckets.insert(bucket);
+        }
+        assert!(buckets.len() <= 450, "{}", buckets.len());
     }
 }

@@ -42,7 +42,7 @@
 //! |---|---|---|
 //! | `{gateless}:revoked` | hash | `epoch`, when it was `born`, the number and nonce of the last change, and how many records each bucket has |
 //! | `{gateless}:revoked:changes` | stream | the last changes, `<number>-0`: the change, its nonce, and the nonce before it |
-//! | `{gateless}:revoked:<hour>` | hash | records that end in the hour before that one since 1970, by id; expires ten minutes later |
+//! | `{gateless}:revoked:<hour>` | hash | records that end in the hour before that one since 1970, by id, or in the day before it if that is more than two days ahead; expires twenty minutes later |
 //! | `{gateless}:revoked:ever` | hash | records without an end, or with one behind the year 2100 |
 //! | `{gateless}:value:<32 bytes>` | string | a value of the store; expires at its end |
 //!
@@ -72,7 +72,7 @@
 //! | restarts with all its data, or fails over to a replica that has all of it | the changes | goes on |
 //! | comes back empty, was flushed, or evicted the hash about the log | [`Lost`] | the instances put back what they have |
 //! | comes back with older data, or fails over to a replica that was behind | [`Lost`], also when there were new changes since | the same |
-//! | dropped a bucket | [`Lost`] once somebody has noticed: an append, or a load, which is an error then | the log has a new epoch |
+//! | dropped a bucket, or ended a script half-way | [`Lost`] once somebody has noticed: an append, or a load, which is an error then | the log has a new epoch |
 //! | dropped the stream, or trimmed it beyond where the follower was | [`Gap`] | loads everything |
 //! | is a replica, or became one | an error | asks the Sentinel or the Cluster again |
 //!

@@ -7,6 +7,7 @@ local meta, changes = KEYS[1], KEYS[2]
 local fresh, nonce, keep, always, count = ARGV[1], ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5])
 local time = redis.call('TIME')
 local now = tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+-- How long something is counted behind its end, and its key kept behind that. The next server may have a slower clock.
 local grace = 600000
 
 local function digits(number)
@@ -18,7 +19,7 @@ local function ends(name)
 end
 
 local function live(name)
-  return name == 'ever' or ends(name) > now
+  return name == 'ever' or ends(name) + grace > now
 end
 
 -- The later of two big-endian signed numbers. `<` would compare them as text of some language.
@@ -90,6 +91,7 @@ local newest = redis.call('XREVRANGE', changes, '+', '-', 'COUNT', 1)
 local is_stray = false
 if #newest > 0 then
   local sequence = tonumber(newest[1][1]:match('^(%d+)-'))
+  -- A script that ended half-way: some of what it put into force was never told.
   is_stray = is_new or sequence ~= head
 end
 
@@ -135,7 +137,7 @@ if #over > 0 then
   end
 end
 local is_mended = next(mended) ~= nil
-if is_new or is_mended then
+if is_new or is_mended or is_stray then
   epoch, born = fresh, now
   -- No follower of before finds the end of its chain.
   last, head = fresh, head or 0
@@ -144,13 +146,11 @@ end
 if is_new or is_stray then
   redis.call('DEL', changes)
 end
-local dirty, filled = {}, {}
+local dirty, touched = {}, {}
 for name, length in pairs(mended) do
   counts[name] = length
   dirty[name] = true
-  if length > 0 then
-    filled[name] = true
-  end
+  touched[name] = true
 end
 
 local function emit(change)
@@ -172,7 +172,6 @@ local function remember(place, id, value)
   if redis.call('HSET', KEYS[2 + place], id, value) == 1 then
     counts[name] = (counts[name] or 0) + 1
     dirty[name] = true
-    filled[name] = true
   end
 end
 
@@ -191,6 +190,8 @@ for place = 6 + count, #ARGV, 2 do
     end
     emit(change)
   elseif old then
+    -- Also where nothing changes: whoever says it again may be the first to get this far.
+    touched[names[old.place]] = true
     local issued = later(change:sub(14, 21), old.value:sub(14, 21))
     local till = later(change:sub(22, 29), old.value:sub(22, 29))
     local merged = id .. issued .. till
@@ -200,17 +201,26 @@ for place = 6 + count, #ARGV, 2 do
       elseif target ~= old.place then
         forget(old.place, id)
       end
+      touched[names[target]] = true
       remember(target, id, merged)
       current[id] = {value = merged, place = target, also = old.also}
       emit(merged)
     end
-  elseif live(names[target]) then
-    remember(target, id, change)
-    current[id] = {value = change, place = target}
+  else
+    if live(names[target]) then
+      touched[names[target]] = true
+      remember(target, id, change)
+      current[id] = {value = change, place = target}
+    end
+    -- What is over by this clock may be in force by that of a follower.
     emit(change)
   end
 end
 
+-- First of all where the stream ends, so that nothing that was told is taken for a stray.
+if head ~= before then
+  redis.call('HSET', meta, 'head', digits(head), 'nonce', last)
+end
 for name in pairs(dirty) do
   if (counts[name] or 0) > 0 then
     redis.call('HSET', meta, 'n:' .. name, digits(counts[name]))
@@ -218,13 +228,10 @@ for name in pairs(dirty) do
     redis.call('HDEL', meta, 'n:' .. name)
   end
 end
-for name in pairs(filled) do
+for name in pairs(touched) do
   if name ~= 'ever' then
-    redis.call('PEXPIREAT', KEYS[2 + place_of[name]], digits(ends(name) + grace))
+    redis.call('PEXPIREAT', KEYS[2 + place_of[name]], digits(ends(name) + 2 * grace))
   end
-end
-if head ~= before then
-  redis.call('HSET', meta, 'head', digits(head), 'nonce', last)
 end
 if always == '1' then
   -- So that waiting for replicas waits for what was written before, too: newer servers wait for the last write of the

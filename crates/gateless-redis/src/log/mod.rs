@@ -5,7 +5,7 @@ mod position;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use gateless_core::{
     Appended, ConfigError, LogPosition, LogTail, RevocationChange, RevocationLog, RevocationRecord,
@@ -130,15 +130,16 @@ impl RedisLog {
         changes: &[RevocationChange],
     ) -> Result<State, Fault> {
         const WHAT: &str = "the script that appends";
+        let now = wall();
         let needed = changes.iter().filter_map(|change| match change {
-            RevocationChange::Revoke(record) => Some(Bucket::of(record.until())),
+            RevocationChange::Revoke(record) => Some(Bucket::of(record.until(), now)),
             _ => None,
         });
         let needed: BTreeSet<Bucket> = needed.chain([Bucket::Ever]).collect();
         // Another instance may come up with a new bucket in between, but not for ever.
         for _ in 0..5 {
             let buckets: Vec<Bucket> = self.known().union(&needed).copied().collect();
-            let command = self.command(&buckets, changes)?;
+            let command = self.command(&buckets, changes, now)?;
             let answer = self.eval(connection, &command).await?;
             let Value::Array(parts) = answer else {
                 return Err(Fault::Garbled { what: WHAT });
@@ -170,6 +171,7 @@ impl RedisLog {
         &self,
         buckets: &[Bucket],
         changes: &[RevocationChange],
+        now: Timestamp,
     ) -> Result<Vec<Vec<u8>>, Fault> {
         let number = |number: usize| number.to_string().into_bytes();
         let mut args = Vec::with_capacity(10 + 2 * (buckets.len() + changes.len()));
@@ -188,7 +190,7 @@ impl RedisLog {
         for change in changes {
             let place = match change {
                 RevocationChange::Revoke(record) => {
-                    let bucket = Bucket::of(record.until());
+                    let bucket = Bucket::of(record.until(), now);
                     buckets.iter().position(|other| *other == bucket)
                 }
                 _ => None,
@@ -244,18 +246,23 @@ impl RedisLog {
         sink: &mut (dyn FnMut(&[RevocationRecord]) + Send),
     ) -> Result<LogPosition, Fault> {
         let connection = self.open().await?;
-        let state = loop {
-            let state = self.run(&connection, &[]).await?;
-            if state.is_mended {
-                return Err(Fault::Dropped);
+        let mut state = self.run(&connection, &[]).await?;
+        let age = state.now.since(state.born);
+        // Once, whatever the clock of the server says then: the next server may be behind the one where the log was born.
+        if let Some(left) = self.settle.checked_sub(age)
+            && !left.is_zero()
+            && !state.is_mended
+        {
+            sleep(left).await;
+            let settled = self.run(&connection, &[]).await?;
+            if settled.head.epoch != state.head.epoch && !settled.is_mended {
+                return Err(Fault::Moved);
             }
-            // A clock that was set back does not make it longer.
-            let age = state.now.since(state.born);
-            match self.settle.checked_sub(age) {
-                Some(left) if !left.is_zero() => sleep(left).await,
-                _ => break state,
-            }
-        };
+            state = settled;
+        }
+        if state.is_mended {
+            return Err(Fault::Dropped);
+        }
         let buckets: Vec<Bucket> = self.known().iter().copied().collect();
         for bucket in buckets {
             self.scan(&connection, &bucket, sink).await?;
@@ -397,6 +404,12 @@ impl RedisLog {
         let head = Place::from_fields(epoch.as_deref(), head.as_deref(), nonce.as_deref());
         Ok((entries, head))
     }
+}
+
+/// What the wall clock of this machine says.
+fn wall() -> Timestamp {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    Timestamp::EPOCH.saturating_add(since.unwrap_or_default())
 }
 
 impl State {

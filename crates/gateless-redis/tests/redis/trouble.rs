@@ -274,6 +274,76 @@ async fn a_hundred_thousand_records_are_loaded() {
 }
 
 #[tokio::test]
+async fn a_change_of_a_script_that_ended_half_way_is_not_taken_for_told() {
+    let server = Server::start();
+    let admin = log(&server);
+    let with = |right: &str| {
+        let all = ["ACL", "SETUSER", "u", "on", ">p", "~*", "+@all", right];
+        assert_eq!(server.ask(&all).trim(), "OK");
+    };
+    let at = RedisServer::builder(server.url()).user("u").password("p");
+    let log = RedisLog::builder(at.build().unwrap())
+        .settle(NOTHING)
+        .build()
+        .unwrap();
+    let (_, position) = load(&admin).await.unwrap();
+    with("-pexpireat");
+    for _ in 0..2 {
+        let error = why(&log.append(&[revoke(1)]).await.unwrap_err());
+        assert!(error.contains("can't run this command"), "{error}");
+    }
+    // It is in force, so it is told.
+    let (seen, position) = changes(follow(&admin, &position, NOTHING).await);
+    assert_eq!(seen.len(), 1);
+    with("+pexpireat");
+    log.append(&[revoke(1)]).await.unwrap();
+    let keys = server.ask(&["KEYS", "{gateless}:revoked:[0-9]*"]);
+    let ttl = server.ask(&["PTTL", keys.trim()]);
+    assert!(ttl.trim().parse::<i64>().unwrap() > 0, "{ttl}");
+    follow(&admin, &position, NOTHING).await;
+
+    // The stream is ahead of what the log knows of itself: some of it may never have been told.
+    let (_, position) = load(&admin).await.unwrap();
+    server.ask(&["HINCRBY", "{gateless}:revoked", "head", "-1"]);
+    admin.append(&[revoke(1)]).await.unwrap();
+    let lost = follow(&admin, &position, NOTHING).await;
+    assert_eq!(lost, gateless_core::LogTail::Lost);
+    let (records, position) = load(&admin).await.unwrap();
+    assert_eq!(records.len(), 1);
+    admin.append(&[revoke(2)]).await.unwrap();
+    let (seen, _) = changes(follow(&admin, &position, NOTHING).await);
+    assert_eq!(seen.len(), 1);
+}
+
+#[tokio::test]
+async fn a_server_whose_clock_is_behind_is_loaded_all_the_same() {
+    let server = Server::start();
+    log(&server).append(&[revoke(1)]).await.unwrap();
+    let tomorrow = now().saturating_add(24 * HOUR).as_millis().to_string();
+    server.ask(&["HSET", "{gateless}:revoked", "born", &tomorrow]);
+    let settle = Duration::from_millis(200);
+    let log = builder(&server).settle(settle).build().unwrap();
+    let begin = Instant::now();
+    let loaded = tokio::time::timeout(A_WHILE, load(&log)).await;
+    assert_eq!(loaded.unwrap().unwrap().0.len(), 1);
+    assert!(begin.elapsed() >= settle);
+}
+
+#[tokio::test]
+async fn what_is_over_by_the_clock_of_the_server_is_told() {
+    let server = Server::start();
+    let log = log(&server);
+    let (_, position) = load(&log).await.unwrap();
+    let id = id(1);
+    let over = now().saturating_sub(3 * HOUR);
+    let over = gateless_core::RevocationRecord::new(id, None, over);
+    let change = gateless_core::RevocationChange::Revoke(over);
+    log.append(&[change]).await.unwrap();
+    let (seen, _) = changes(follow(&log, &position, NOTHING).await);
+    assert_eq!(seen, [change]);
+}
+
+#[tokio::test]
 async fn dead_connections_are_given_up_together() {
     let server = Server::start();
     let way = Way::to(server.port(), Duration::ZERO).await;
