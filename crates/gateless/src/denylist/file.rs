@@ -48,6 +48,15 @@ const PURGE_AFTER: u64 = 4096;
 /// Damage that is found while the file is in use makes every call fail from then on. Where panics abort the process
 /// (`panic = "abort"`), some kinds of damage do that.
 ///
+/// A disk that is full, or fails once, is no damage. But after an error of the system calls fail until the file is opened
+/// again, which in practice means a restart of the process.
+///
+/// # The clock
+///
+/// When the file is opened, and every hour or so, records go that are more than an hour past their end by the wall clock. A
+/// clock that is more than an hour ahead then forgets records that are in force, and they do not come back when it is set
+/// right. Where a machine starts before its clock is set, let the service wait for that.
+///
 /// ```
 /// use gateless::denylist::{RevocationFile, RevocationFileError};
 ///

@@ -389,6 +389,8 @@ pub(super) struct SealedFile {
     behind: Behind,
     /// `None` only while it is dropped.
     database: Option<Database>,
+    /// The last commit is not noted in front. Nothing is promised before it is.
+    is_unsealed: AtomicBool,
     /// redb panicked: what it holds in memory is not to be relied on any more.
     is_broken: AtomicBool,
 }
@@ -408,6 +410,7 @@ impl SealedFile {
             path: path.to_owned(),
             behind,
             database: Some(database),
+            is_unsealed: AtomicBool::new(false),
             is_broken: AtomicBool::new(false),
         };
         file.check()?;
@@ -447,6 +450,11 @@ impl SealedFile {
                 };
                 let given = change(&mut batch)?;
                 if !batch.is_changed {
+                    let number = batch.state.number;
+                    if self.is_unsealed.load(Ordering::Acquire) {
+                        // What is there already is of a commit whose seal failed.
+                        self.seal(number)?;
+                    }
                     return Ok(given);
                 }
                 batch.state.number += 1;
@@ -457,9 +465,16 @@ impl SealedFile {
                 (given, state.number)
             };
             transaction.commit().map_err(fault)?;
-            self.behind.seal(number)?;
+            self.is_unsealed.store(true, Ordering::Release);
+            self.seal(number)?;
             Ok(given)
         })
+    }
+
+    fn seal(&self, number: u64) -> io::Result<()> {
+        self.behind.seal(number)?;
+        self.is_unsealed.store(false, Ordering::Release);
+        Ok(())
     }
 
     /// Hands each entry to `sink` until that says `false`. Gives the number of the commit that they are of.
@@ -654,6 +669,37 @@ mod tests {
                 "{error:?}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_there_already_is_promised_only_when_it_is_sealed() {
+        let name = format!("gateless-sealed-{}-seal", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let unwritable = path.with_extension("unwritable");
+        fs::write(&unwritable, []).unwrap();
+        let mut file = SealedFile::open(&path, Kind::Revocations).unwrap();
+        let first = file.behind.sealed().unwrap();
+        let put = |batch: &mut Batch<'_>| match batch.get(b"a")? {
+            Some(_) => Ok(()),
+            None => batch.put(b"a", b"value"),
+        };
+        let unwritable = Behind::new(File::open(unwritable).unwrap()).unwrap();
+        let behind = std::mem::replace(&mut file.behind, unwritable);
+        // It is in the database, and not sealed. To say so again does not help.
+        for _ in 0..2 {
+            let error = file.write(put).unwrap_err();
+            assert!(
+                matches!(error, RevocationFileError::Inaccessible { .. }),
+                "{error:?}"
+            );
+        }
+        file.behind = behind;
+        assert_eq!(file.behind.sealed().unwrap(), first);
+        file.write(put).unwrap();
+        assert_eq!(file.behind.sealed().unwrap(), first + 1);
+        drop(file);
+        fs::remove_file(path.with_extension("unwritable")).unwrap();
+        fs::remove_file(path).unwrap();
     }
 
     #[test]
