@@ -59,6 +59,18 @@ impl LogoutPolicy {
         &self.client_id
     }
 
+    /// The algorithms that are allowed.
+    #[must_use]
+    pub fn allowed_algorithms(&self) -> &[Algorithm] {
+        &self.terms.algorithms
+    }
+
+    /// Whether the issuer may be reached over plain HTTP on a loopback address.
+    #[must_use]
+    pub const fn is_http_loopback_allowed(&self) -> bool {
+        self.terms.allows_http_loopback
+    }
+
     /// The algorithms that tokens may use, in place of RS256, ES256 and `EdDSA`.
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = Algorithm>) -> Self {
         self.terms.algorithms = algorithms.into_iter().collect();

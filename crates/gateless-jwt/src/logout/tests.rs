@@ -86,6 +86,20 @@ fn th_15_a_replay_revokes_the_same_again() {
 }
 
 #[rstest]
+#[case::its_end(json!({}), 150)]
+#[case::its_age(json!({ "exp": NOW + 3600 }), 601)]
+#[case::its_age(json!({ "exp": null }), 601)]
+fn th_15_it_says_for_how_long_it_has_to_be_remembered(#[case] changes: Value, #[case] secs: i64) {
+    let policy = policy().optional_expiry();
+    let token = issuer().token_with(header(), &claims_with(changes));
+    let good_until = |at| Some(verify_at(&token, &policy, at).ok()?.good_until());
+    let expected = Some(Timestamp::from_secs(NOW + secs));
+    assert_eq!(good_until(NOW), expected);
+    assert_eq!(good_until(NOW + secs - 1), expected);
+    assert_eq!(good_until(NOW + secs), None);
+}
+
+#[rstest]
 #[case::iss(json!({ "iss": null }), Some(TokenFault::ClaimMissing))]
 #[case::iss(json!({ "iss": "https://other.example.com" }), Some(TokenFault::IssuerUnknown))]
 #[case::iss(json!({ "iss": "https://idp.example.com/" }), Some(TokenFault::IssuerUnknown))]

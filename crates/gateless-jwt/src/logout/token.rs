@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateless_core::{Revocation, Timestamp, TokenFault};
 use serde::de::MapAccess;
@@ -39,8 +40,9 @@ const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
 ///
 /// # Replays
 ///
-/// The same token does the same again: it names a session that has ended, or a point in time that does not move. So
-/// nobody has to remember its id.
+/// The same token does the same again: it names a session that has ended, or a point in time that does not move. Its id
+/// has to be remembered only where it must not undo what was taken back since, and until
+/// [`good_until`](LogoutToken::good_until) then.
 #[derive(Clone)]
 pub struct LogoutToken {
     issuer: Arc<str>,
@@ -49,6 +51,7 @@ pub struct LogoutToken {
     subject: Option<Box<str>>,
     issued_at: Timestamp,
     expires_at: Option<Timestamp>,
+    good_until: Timestamp,
 }
 
 impl LogoutToken {
@@ -111,6 +114,12 @@ impl LogoutToken {
         self.expires_at
     }
 
+    /// From when on it is refused in any case: past its end, with the leeway, or too old. By then its id can be forgotten.
+    #[must_use]
+    pub const fn good_until(&self) -> Timestamp {
+        self.good_until
+    }
+
     /// What is to be refused from now on: the session; or, where none is named, what the subject was given until the
     /// provider said so. Whoever signs in again after that is not affected.
     #[must_use]
@@ -166,6 +175,10 @@ impl Members {
         if self.session_id.is_none() && self.subject.is_none() {
             return Err(TokenFault::ClaimMissing);
         }
+        // One that is as old as it may be is still good.
+        let too_old =
+            issued_at.saturating_add(policy.max_age.saturating_add(Duration::from_secs(1)));
+        let is_over = (self.expires_at).map(|end| end.saturating_add(policy.terms.leeway));
         Ok(LogoutToken {
             issuer: Arc::clone(&policy.terms.issuer),
             token_id: self.token_id.ok_or(TokenFault::ClaimMissing)?,
@@ -173,6 +186,7 @@ impl Members {
             subject: self.subject,
             issued_at,
             expires_at: self.expires_at,
+            good_until: is_over.map_or(too_old, |end| end.min(too_old)),
         })
     }
 
