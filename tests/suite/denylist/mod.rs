@@ -4,6 +4,7 @@ mod admin;
 mod endpoint;
 mod fleet;
 mod full;
+mod logout;
 mod outage;
 mod revoked;
 mod settings;

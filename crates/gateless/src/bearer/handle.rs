@@ -250,7 +250,7 @@ impl fmt::Debug for BearerHandle {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the keys of {} cannot be had", issuers.join(", "))]
 pub struct KeysUnavailable {
-    pub(super) issuers: Vec<String>,
+    pub(crate) issuers: Vec<String>,
 }
 
 impl KeysUnavailable {

@@ -53,6 +53,9 @@ mod sync;
 use std::fmt;
 
 use gateless_core::{OnOutage, RevocationLog};
+#[cfg(feature = "bearer")]
+#[cfg_attr(docsrs, doc(cfg(feature = "bearer")))]
+pub use gateless_jwt::LogoutPolicy;
 use tower_layer::Layer;
 
 pub use self::builder::{DenylistBuilder, WhenFull};
@@ -62,6 +65,9 @@ pub use self::ephemeral::Ephemeral;
 #[cfg_attr(docsrs, doc(cfg(feature = "denylist_file")))]
 pub use self::file::RevocationFile;
 pub use self::handle::{DenylistHandle, DenylistStatus, DenylistUnavailable};
+#[cfg(feature = "bearer")]
+#[cfg_attr(docsrs, doc(cfg(feature = "bearer")))]
+pub use self::inlets::{BackchannelLogout, BackchannelLogoutBuilder};
 pub use self::inlets::{
     ClientCredentials, RevocationApi, RevocationApiBuilder, RevocationEndpoint,
     RevocationEndpointBuilder,

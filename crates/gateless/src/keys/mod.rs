@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gateless_core::{Clock, ConfigError, OnOutage};
+#[cfg(feature = "denylist")]
+use gateless_jwt::LogoutPolicy;
 use gateless_jwt::{Algorithm, KeySet, TokenPolicy};
 
 use self::fetch::{Fetch, FileFetch};
@@ -242,6 +244,18 @@ pub(crate) struct Purpose<'a> {
 
 impl<'a> From<&'a TokenPolicy> for Purpose<'a> {
     fn from(policy: &'a TokenPolicy) -> Self {
+        Self {
+            issuer: policy.issuer(),
+            algorithms: policy.allowed_algorithms(),
+            allows_http_loopback: policy.is_http_loopback_allowed(),
+            issuer_is_told: is_about_issuer(policy.check()),
+        }
+    }
+}
+
+#[cfg(feature = "denylist")]
+impl<'a> From<&'a LogoutPolicy> for Purpose<'a> {
+    fn from(policy: &'a LogoutPolicy) -> Self {
         Self {
             issuer: policy.issuer(),
             algorithms: policy.allowed_algorithms(),

@@ -9,6 +9,10 @@ mod answer;
 mod body;
 mod endpoint;
 mod form;
+#[cfg(feature = "bearer")]
+mod logout;
 
 pub use self::admin::{RevocationApi, RevocationApiBuilder};
 pub use self::endpoint::{ClientCredentials, RevocationEndpoint, RevocationEndpointBuilder};
+#[cfg(feature = "bearer")]
+pub use self::logout::{BackchannelLogout, BackchannelLogoutBuilder};
