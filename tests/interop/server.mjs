@@ -7,7 +7,8 @@
 // stdout carries exactly one line, a JSON object, once the server accepts
 // connections. Everything else goes to stderr.
 //
-// Environment: INTEROP_TTL (seconds, default 600), INTEROP_SHORT_TTL (default 2).
+// Environment: INTEROP_TTL (seconds, default 600), INTEROP_SHORT_TTL (default 2),
+// INTEROP_LOGOUT_URI (where `web-client` is told that somebody signed out, on 127.0.0.1).
 
 import * as crypto from 'node:crypto';
 import { once } from 'node:events';
@@ -61,6 +62,22 @@ const RESOURCE_SERVERS = [
     introspection_signed_response_alg: 'ES256',
   },
 ];
+// Where people sign in. Each session has a `sid`, which is in its access tokens too.
+const LOGOUT_URI = new URL(process.env.INTEROP_LOGOUT_URI || 'http://127.0.0.1:9/');
+if (LOGOUT_URI.hostname !== HOST) {
+  console.error(`INTEROP_LOGOUT_URI must be on ${HOST}`);
+  process.exit(2);
+}
+const WEB_CLIENT = {
+  client_id: 'web-client',
+  client_secret: 'test-only-not-a-secret-web-client',
+  token_endpoint_auth_method: 'client_secret_post',
+  grant_types: ['authorization_code'],
+  response_types: ['code'],
+  redirect_uris: ['https://web.example.com/callback'],
+  backchannel_logout_uri: LOGOUT_URI.href,
+  backchannel_logout_session_required: true,
+};
 const SCOPES = 'orders:read orders:write orders:admin tokens:revoke';
 
 const TTL = seconds('INTEROP_TTL', 600);
@@ -123,6 +140,7 @@ const provider = new Provider(issuer, {
       response_types: [],
       redirect_uris: [],
     })),
+    WEB_CLIENT,
     ...RESOURCE_SERVERS.map((client) => ({
       ...client,
       grant_types: [],
@@ -130,6 +148,17 @@ const provider = new Provider(issuer, {
       redirect_uris: [],
     })),
   ],
+  findAccount: (_ctx, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
+  extraTokenClaims: (ctx) => {
+    const sid = ctx?.oidc?.entities?.AuthorizationCode?.sid;
+    return sid === undefined ? undefined : { sid };
+  },
+  // The library refuses to connect to addresses of this host. It would be told by the
+  // `dispatcher`; without one it goes anywhere, so that this goes to one place only.
+  fetch: (url, { dispatcher, ...options }) => {
+    if (new URL(url).host !== LOGOUT_URI.host) throw new Error(`not to ${url}`);
+    return fetch(url, options);
+  },
   jwks: {
     keys: [
       signingKey('RS256', 'rsa', { modulusLength: 2048 }),
@@ -138,6 +167,7 @@ const provider = new Provider(issuer, {
     ],
   },
   features: {
+    backchannelLogout: { enabled: true },
     clientCredentials: { enabled: true },
     devInteractions: { enabled: false },
     introspection: {
@@ -164,6 +194,7 @@ const provider = new Provider(issuer, {
     ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? TTL,
   },
 });
+provider.on('backchannel.error', (_ctx, error) => console.error(error));
 provider.on('server_error', (_ctx, error) => console.error(error));
 server.on('request', provider.callback());
 
@@ -176,6 +207,20 @@ async function refreshToken() {
   const client = await provider.Client.find(clientId);
   const scope = 'openid offline_access';
   return new provider.RefreshToken({ accountId, client, grantId, scope, gty: 'authorization_code' }).save();
+}
+
+// The cookie of somebody who has signed in, and lets `web-client` read orders.
+async function sessionCookie(accountId) {
+  const clientId = WEB_CLIENT.client_id;
+  const grant = new provider.Grant({ accountId, clientId });
+  grant.addOIDCScope('openid');
+  for (const indicator of RESOURCES.keys()) grant.addResourceScope(indicator, SCOPES);
+  const grantId = await grant.save();
+  const loginTs = Math.floor(Date.now() / 1000);
+  const authorizations = { [clientId]: { grantId } };
+  const session = new provider.Session({ accountId, loginTs, authorizations });
+  await session.save(TTL);
+  return `${provider.cookieName('session')}=${session.jti}`;
 }
 
 let stopping = false;
@@ -209,5 +254,11 @@ process.stdout.write(`${JSON.stringify({
   signed_client_id: SIGNED_CLIENT.id,
   signed_client_secret: SIGNED_CLIENT.secret,
   refresh_token: await refreshToken(),
+  web_client_id: WEB_CLIENT.client_id,
+  web_client_secret: WEB_CLIENT.client_secret,
+  web_redirect_uri: WEB_CLIENT.redirect_uris[0],
+  // Of the same person, as with two browsers.
+  session_cookie: await sessionCookie('user-1'),
+  other_session_cookie: await sessionCookie('user-1'),
   pid: process.pid,
 })}\n`);

@@ -5,6 +5,7 @@ mod authorization_server;
 mod caller;
 mod introspection;
 mod layers;
+mod logout;
 mod opaque;
 mod orders;
 

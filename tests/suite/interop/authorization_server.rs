@@ -19,6 +19,9 @@ pub(super) struct AuthorizationServer {
     jwt_client: KeyClient,
     signed_client: SecretClient,
     refresh_token: String,
+    web_client: SecretClient,
+    web_redirect_uri: String,
+    sessions: [String; 2],
     process: Child,
 }
 
@@ -38,7 +41,17 @@ pub(super) struct KeyClient {
 
 impl AuthorizationServer {
     pub(super) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// One that says at this address when somebody signs out.
+    pub(super) async fn start_saying_who_signs_out(at: &str) -> Self {
+        Self::start_with(&[("INTEROP_LOGOUT_URI", at)]).await
+    }
+
+    async fn start_with(settings: &[(&str, &str)]) -> Self {
         let mut process = node(&["server.mjs"])
+            .envs(settings.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -75,6 +88,12 @@ impl AuthorizationServer {
                 secret: fact("signed_client_secret"),
             },
             refresh_token: fact("refresh_token"),
+            web_client: SecretClient {
+                id: fact("web_client_id"),
+                secret: fact("web_client_secret"),
+            },
+            web_redirect_uri: fact("web_redirect_uri"),
+            sessions: [fact("session_cookie"), fact("other_session_cookie")],
             process,
         }
     }
@@ -111,6 +130,21 @@ impl AuthorizationServer {
     /// What is no access token, and introspected as if it were one.
     pub(super) fn refresh_token(&self) -> &str {
         &self.refresh_token
+    }
+
+    /// The client at which people sign in.
+    pub(super) const fn web_client(&self) -> &SecretClient {
+        &self.web_client
+    }
+
+    /// Where that client gets its codes.
+    pub(super) fn web_redirect_uri(&self) -> &str {
+        &self.web_redirect_uri
+    }
+
+    /// The cookies of two sessions of the same person.
+    pub(super) const fn sessions(&self) -> &[String; 2] {
+        &self.sessions
     }
 
     /// Stops it; afterwards its port is closed.
