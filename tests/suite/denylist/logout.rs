@@ -471,10 +471,16 @@ async fn th_02_without_keys_the_provider_is_told_to_come_again() {
     signs_out(logout, &token).await;
     assert_eq!(logout.key_status().len(), 1);
     // A key that cannot be asked about is no fault of the token.
+    let known = logout_token(issuer).issued_in(605).expires_in(700);
+    let known = known.mint();
     issuer.set_fault(Fault::Status(500));
     issuer.rotate();
     remote.world.clock.advance(Duration::from_secs(31));
     is_told_to_come_again(logout, &logout_token(issuer).mint()).await;
+    // Keys that are too old are none.
+    remote.world.clock.advance(Duration::from_secs(601));
+    is_told_to_come_again(logout, &known).await;
+    assert_eq!(remote.world.log.appends(), 1);
 }
 
 #[tokio::test]
