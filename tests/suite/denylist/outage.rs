@@ -34,6 +34,22 @@ async fn th_02_fail_closed_answers_for_as_long_as_the_list_is_fresh() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn th_02_the_shortest_bound_is_kept_by_who_is_up_to_date() {
+    for fresh_for in [SECOND, 2 * SECOND] {
+        let world = World::new();
+        let builder = world.builder(OnOutage::FailClosed);
+        let instance = world.instance_of(builder.fresh_for(fresh_for)).await;
+        for _ in 0..500 {
+            let step = Duration::from_millis(10);
+            world.clock.advance(step);
+            sleep(step).await;
+            let age = instance.handle().status().age().unwrap();
+            assert!(age <= fresh_for / 2, "{age:?} of {fresh_for:?}");
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn th_02_stale_for_adds_to_that_and_ends() {
     let world = World::new();
     let builder = world.builder(OnOutage::StaleFor(60 * SECOND));
