@@ -174,6 +174,19 @@ async fn th_15_what_is_taken_back_and_revoked_by_another_stays_revoked() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn th_23_what_was_lost_is_put_back_before_anything_is_loaded() {
+    let world = World::new();
+    let here = world.instance().await;
+    here.revoke(Revocation::token(ISSUER, "token-1")).await;
+    world.pass(SECOND).await;
+    world.log.lose_everything();
+    // As long as this takes, somebody who starts now waits as well, and then takes what there is for all of it.
+    world.log.fail_loads(true);
+    world.pass(2 * SECOND).await;
+    assert_eq!(world.log.records().len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn th_05_what_is_revoked_while_the_list_is_loaded_anew_stays_revoked() {
     let world = World::new();
     let here = world.instance().await;
