@@ -6,6 +6,7 @@ mod fleet;
 mod full;
 mod logout;
 mod outage;
+mod redis;
 mod revoked;
 mod settings;
 
