@@ -153,7 +153,12 @@ impl Live {
     async fn take(&self, step: &Step) -> Result<Step, SyncError> {
         match step {
             Step::Load(behind) => self.load(Onto::Nothing(behind.as_ref())).await,
-            Step::Rejoin => self.load(Onto::Held(self.list.load_full())).await,
+            Step::Rejoin => {
+                let next = self.load(Onto::Held(self.list.load_full())).await?;
+                // Once more: what somebody took back in between is still held here, and all have to agree.
+                self.to_put_back.notify_one();
+                Ok(next)
+            }
             Step::Follow(position) => self.follow(position).await,
             Step::Tidy => Ok(Step::Tidy),
         }
