@@ -73,7 +73,8 @@ pub struct RevocationOutboxBuilder {
 }
 
 impl RevocationOutboxBuilder {
-    /// How long an append waits for the inner log. Two seconds by default: somebody waits for the answer.
+    /// How long an append waits for the inner log. Two seconds by default: somebody waits for the answer. Where something is
+    /// queued, putting that there first may take as long again.
     ///
     /// For as long again after a failure appends do not ask the inner log at all.
     pub const fn deadline(mut self, deadline: Duration) -> Self {
