@@ -35,7 +35,7 @@ async fn th_02_fail_closed_answers_for_as_long_as_the_list_is_fresh() {
 
 #[tokio::test(start_paused = true)]
 async fn th_02_the_shortest_bound_is_kept_by_who_is_up_to_date() {
-    for fresh_for in [SECOND, 2 * SECOND] {
+    for fresh_for in [2 * SECOND, 3 * SECOND, 30 * SECOND] {
         let world = World::new();
         let builder = world.builder(OnOutage::FailClosed);
         let instance = world.instance_of(builder.fresh_for(fresh_for)).await;
@@ -44,7 +44,7 @@ async fn th_02_the_shortest_bound_is_kept_by_who_is_up_to_date() {
             world.clock.advance(step);
             sleep(step).await;
             let age = instance.handle().status().age().unwrap();
-            assert!(age <= fresh_for / 2, "{age:?} of {fresh_for:?}");
+            assert!(age <= fresh_for * 2 / 3, "{age:?} of {fresh_for:?}");
         }
     }
 }
@@ -156,6 +156,8 @@ async fn th_02_what_cannot_be_stored_is_not_revoked_and_that_is_said() {
     world.log.set_fault(LogFault::Hang);
     let error = instance.handle().revoke(&revocation).await.unwrap_err();
     assert!(matches!(error, gateless::denylist::RevokeError::TimedOut));
+    // It may be stored, so it is refused here.
+    instance.refuses(&token).await;
     world.log.clear_fault();
     instance.revoke(revocation).await;
     instance.refuses(&token).await;
