@@ -33,6 +33,10 @@ impl Header {
         self.key_id.as_deref()
     }
 
+    pub(crate) fn into_key_id(self) -> Option<Box<str>> {
+        self.key_id
+    }
+
     /// Whether it carries a key or a place to get one from (`jwk`, `jku`, `x5u`, `x5c`). Never used; refused unless
     /// the policy [ignores](crate::TokenPolicy::ignore_key_headers) it.
     #[must_use]

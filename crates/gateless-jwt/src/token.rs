@@ -118,7 +118,10 @@ impl<'t> Unverified<'t> {
             is_opaque: false,
             identity: jws.signed(),
             // A token may leave out which key signed it; the key is known all the same.
-            key_id: signer.id().map(Into::into),
+            key_id: jws
+                .header
+                .into_key_id()
+                .or_else(|| signer.id().map(Into::into)),
             json,
         };
         let names_key = jws.header.key_id().is_some();

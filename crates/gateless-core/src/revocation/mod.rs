@@ -143,7 +143,9 @@ impl Revocation {
         clock_skew: Duration,
     ) -> RevocationRecord {
         // Whole seconds, as a list keeps them: what comes back from one is then the same.
-        let rounded_up = |time: Timestamp| Timestamp::from_secs(time.as_secs().saturating_add(1));
+        let rounded_up = |time: Timestamp| {
+            Timestamp::from_secs(time.saturating_add(Duration::from_millis(999)).as_secs())
+        };
         let latest_end = |issued: Timestamp| {
             let end = issued.max(now).saturating_add(token_lifetime);
             rounded_up(end.saturating_add(RevocationRecord::LEEWAY))

@@ -137,6 +137,29 @@ fn th_08_a_record_outlives_every_token_that_it_is_about(
     assert!(record.is_live(last) && !record.is_live(record.until()));
 }
 
+#[rstest]
+#[case(0, 0)]
+#[case(1, 1000)]
+#[case(999, 1000)]
+#[case(1000, 1000)]
+fn th_08_ends_are_whole_seconds_and_never_earlier(#[case] said: i64, #[case] kept: i64) {
+    let later = |millis| Timestamp::from_millis(NOW.as_millis() + millis);
+    let token = Revocation::token(ISSUER, "a").expires_at(later(said));
+    let record = token.record(NOW, LIFETIME, SKEW);
+    let leeway = RevocationRecord::LEEWAY;
+    assert_eq!(record.until(), later(kept).saturating_add(leeway));
+    let session = Revocation::session(ISSUER, "a").record(later(said), LIFETIME, SKEW);
+    assert_eq!(session.until().as_millis() % 1000, 0);
+}
+
+#[test]
+fn th_08_an_end_that_no_token_can_have_is_not_kept_for() {
+    let token = Revocation::token(ISSUER, "a").expires_at(Timestamp::MAX);
+    let any = Revocation::token(ISSUER, "a");
+    let record = |revocation: Revocation| revocation.record(NOW, LIFETIME, SKEW);
+    assert_eq!(record(token), record(any));
+}
+
 #[test]
 fn te_13_a_key_is_refused_for_ever() {
     let record = Revocation::key(ISSUER, "a").record(NOW, LIFETIME, SKEW);
