@@ -108,6 +108,7 @@ impl<'t> Unverified<'t> {
                 }
             }
         }
+        let (identity, names_key) = (jws.signed(), jws.header.key_id().is_some());
         let settled = Settled {
             issuer: policy.terms.issuer.clone(),
             client_id,
@@ -116,7 +117,7 @@ impl<'t> Unverified<'t> {
             expires_at,
             is_end_assumed: false,
             is_opaque: false,
-            identity: jws.signed(),
+            identity,
             // A token may leave out which key signed it; the key is known all the same.
             key_id: jws
                 .header
@@ -124,7 +125,6 @@ impl<'t> Unverified<'t> {
                 .or_else(|| signer.id().map(Into::into)),
             json,
         };
-        let names_key = jws.header.key_id().is_some();
         let statement = Statement::new(claims, settled);
         Ok(Facts::new(statement, signer.stamp(), names_key))
     }

@@ -217,7 +217,7 @@ async fn th_08_a_token_is_refused_until_its_very_end() {
     world.pass(Duration::from_millis(999)).await;
     instance.refuses(&token).await;
     // What nobody can use any more is not kept.
-    world.pass(Duration::from_secs(300)).await;
+    world.pass(Duration::from_secs(600)).await;
     assert!(!instance.handle().is_revoked(&caller));
 }
 

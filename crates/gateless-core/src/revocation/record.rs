@@ -17,9 +17,9 @@ pub struct RevocationRecord {
 }
 
 impl RevocationRecord {
-    /// How long a record is kept beyond the end of the last token that it is about: as much as clocks may differ by, of any
-    /// token policy.
-    pub const LEEWAY: Duration = Duration::from_secs(300);
+    /// How long a record is kept beyond the end of the last token that it is about: twice as much as any token policy lets
+    /// clocks differ by, as a token may begin late by one clock and end late by another.
+    pub const LEEWAY: Duration = Duration::from_secs(600);
 
     /// How many bytes [`to_bytes`](Self::to_bytes) gives.
     pub const LEN: usize = RevocationId::LEN + 16;

@@ -115,15 +115,15 @@ fn th_01_a_caller_has_all_its_names() {
 }
 
 #[rstest]
-#[case::of_unknown_end(Revocation::token(ISSUER, "a"), None, LIFETIME + secs(300))]
-#[case::of_known_end(Revocation::token(ISSUER, "a").expires_at(NOW.saturating_add(secs(60))), None, secs(360))]
-#[case::session(Revocation::session(ISSUER, "a"), None, LIFETIME + secs(300))]
-#[case::an_end_is_for_tokens(Revocation::session(ISSUER, "a").expires_at(NOW), None, LIFETIME + secs(300))]
-#[case::subject(Revocation::subject(ISSUER, "a"), Some(NOW.saturating_add(SKEW)), LIFETIME + secs(305))]
-#[case::client(Revocation::client(ISSUER, "a"), Some(NOW.saturating_add(SKEW)), LIFETIME + secs(305))]
-#[case::issuer(Revocation::issuer(ISSUER), Some(NOW.saturating_add(SKEW)), LIFETIME + secs(305))]
-#[case::until_then(Revocation::subject(ISSUER, "a").issued_until(Timestamp::from_secs(7)), Some(Timestamp::from_secs(7)), LIFETIME + secs(300))]
-#[case::until_later(Revocation::subject(ISSUER, "a").issued_until(NOW.saturating_add(secs(60))), Some(NOW.saturating_add(secs(60))), LIFETIME + secs(360))]
+#[case::of_unknown_end(Revocation::token(ISSUER, "a"), None, LIFETIME + secs(600))]
+#[case::of_known_end(Revocation::token(ISSUER, "a").expires_at(NOW.saturating_add(secs(60))), None, secs(660))]
+#[case::session(Revocation::session(ISSUER, "a"), None, LIFETIME + secs(600))]
+#[case::an_end_is_for_tokens(Revocation::session(ISSUER, "a").expires_at(NOW), None, LIFETIME + secs(600))]
+#[case::subject(Revocation::subject(ISSUER, "a"), Some(NOW.saturating_add(SKEW)), LIFETIME + secs(605))]
+#[case::client(Revocation::client(ISSUER, "a"), Some(NOW.saturating_add(SKEW)), LIFETIME + secs(605))]
+#[case::issuer(Revocation::issuer(ISSUER), Some(NOW.saturating_add(SKEW)), LIFETIME + secs(605))]
+#[case::until_then(Revocation::subject(ISSUER, "a").issued_until(Timestamp::from_secs(7)), Some(Timestamp::from_secs(7)), LIFETIME + secs(600))]
+#[case::until_later(Revocation::subject(ISSUER, "a").issued_until(NOW.saturating_add(secs(60))), Some(NOW.saturating_add(secs(60))), LIFETIME + secs(660))]
 fn th_08_a_record_outlives_every_token_that_it_is_about(
     #[case] revocation: Revocation,
     #[case] issued_until: Option<Timestamp>,

@@ -15,6 +15,7 @@ use super::decide::{Judgement, Outage, Terms};
 use super::freshness::{Freshness, Standing};
 use super::list::RevocationList;
 use super::metrics::Metrics;
+use super::revoke::MAX_REVOCATIONS;
 use super::sync;
 use crate::purge::ForgetRevoked;
 
@@ -51,7 +52,8 @@ pub(super) struct Live {
 /// A list with some room beyond its capacity, for what several instances put into the log at the same time: each of them
 /// saw room for it.
 pub(super) fn new_list(capacity: usize) -> RevocationList {
-    RevocationList::new(capacity.saturating_add(capacity / 16).saturating_add(1))
+    let beyond = capacity / 16 + 4 * MAX_REVOCATIONS;
+    RevocationList::new(capacity.saturating_add(beyond))
 }
 
 /// What only whoever changes the list looks at.

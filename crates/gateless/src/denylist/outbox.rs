@@ -176,9 +176,13 @@ impl RevocationOutbox {
             return Ok(false);
         }
         match self.moving.try_lock() {
-            Ok(_moving) => timeout(self.deadline, self.drain())
-                .await
-                .unwrap_or(Ok(false)),
+            Ok(_moving) => {
+                let drained = timeout(self.deadline, self.drain()).await;
+                drained.unwrap_or_else(|_| {
+                    *self.failed_at() = Some(self.clock.monotonic());
+                    Ok(false)
+                })
+            }
             Err(_) => Ok(false),
         }
     }

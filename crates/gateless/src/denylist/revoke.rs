@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use gateless_core::{Appended, Revocation, RevocationChange, RevocationId, StoreError};
+use gateless_core::{
+    Appended, Revocation, RevocationChange, RevocationId, RevocationKind, StoreError,
+};
 use tokio::time::timeout;
 
 use super::builder::WhenFull;
@@ -16,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// How long whoever takes something back waits for it to have its effect.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How many things are revoked at once.
-const MAX_REVOCATIONS: usize = 1000;
+pub(super) const MAX_REVOCATIONS: usize = 1000;
 
 /// Why something is not revoked, or not taken back. It is as it was before, as far as this instance knows.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +31,9 @@ pub enum RevokeError {
     /// it after all; what was to be taken back is taken back in that case.
     #[error("the log did not answer in time: the change may be stored, or not")]
     TimedOut,
+    /// Everything that was issued until some time cannot be taken back: what was revoked one by one may have made way for it.
+    #[error("what was revoked with everything cannot be taken back")]
+    Final,
     /// More than 1,000 at once.
     #[error("too many revocations at once: up to 1,000 are taken")]
     TooMany,
@@ -88,6 +93,9 @@ impl DenylistHandle {
     ///
     /// [`RevokeError`] when it cannot be stored.
     pub async fn unrevoke(&self, id: RevocationId) -> Result<Appended, RevokeError> {
+        if id.kind() == RevocationKind::Everything {
+            return Err(RevokeError::Final);
+        }
         self.commit(vec![RevocationChange::Unrevoke(id)]).await
     }
 
@@ -150,6 +158,11 @@ impl Live {
     /// What is taken back passes when the log says so: somebody else may have revoked it since.
     async fn take_back(&self, changes: &[RevocationChange]) -> Result<Appended, RevokeError> {
         let mut progress = self.progress.subscribe();
+        // Whether somebody else writes to the log shows after the list was loaded.
+        let is_loaded = progress.wait_for(|progress| progress.turns > 1);
+        if timeout(TIMEOUT, is_loaded).await.is_err() {
+            return Err(RevokeError::TimedOut);
+        }
         let appended = timeout(TIMEOUT, self.log.append(changes)).await;
         let appended = appended
             .map_err(|_| RevokeError::TimedOut)?
@@ -158,11 +171,11 @@ impl Live {
             self.apply(changes)?;
             return Ok(appended);
         }
-        let (list, now) = (self.list.load_full(), self.clock.wall());
+        let now = self.clock.wall();
         let is_done = |_: &Progress| {
-            changes
-                .iter()
-                .all(|change| !list.contains(change.id(), now))
+            let list = self.list.load();
+            let mut changes = changes.iter();
+            changes.all(|change| !list.contains(change.id(), now))
         };
         // Whoever asked waits a little for it, so that the next request passes; it will when the log is read.
         let _ = timeout(PATIENCE, progress.wait_for(is_done)).await;
@@ -179,11 +192,9 @@ impl Live {
         let new = changes
             .iter()
             .filter(|change| !list.contains(change.id(), now));
-        if list.len() + new.count() <= self.capacity {
-            return Ok(changes);
-        }
+        let new = new.count();
         list.sweep(now);
-        if list.len() + changes.len() <= self.capacity {
+        if new == 0 || list.len() + new <= self.capacity {
             return Ok(changes);
         }
         tracing::error!(

@@ -136,8 +136,14 @@ async fn keep_up(live: Weak<Live>) {
                 sleep(TIDY_PAUSE).await;
             }
             Ok(next) => {
-                step = next;
                 [pause, _] = PAUSES;
+                let goes_on = matches!(next, Step::Follow(_));
+                step = next;
+                if !goes_on {
+                    // A log that says so each time is not to be loaded as fast as it can be.
+                    drop(live);
+                    sleep(pause).await;
+                }
             }
             Err(error) => {
                 live.failed(&error);
@@ -275,7 +281,8 @@ impl Live {
                 meanwhile.push(*change);
             }
             match (change, last.get(&change.id())) {
-                (RevocationChange::Unrevoke(_), Some(RevocationChange::Revoke(_))) => {}
+                (RevocationChange::Unrevoke(id), Some(RevocationChange::Revoke(_)))
+                    if !id.kind().is_watermark() => {}
                 _ => applied = applied.and(self.change(&list, change)),
             }
         }
@@ -287,6 +294,8 @@ impl Live {
     fn change(&self, list: &RevocationList, change: &RevocationChange) -> Result<(), ListFull> {
         match change {
             RevocationChange::Revoke(record) => self.insert(list, record),
+            // Single tokens may have made way for it.
+            RevocationChange::Unrevoke(id) if id.kind() == RevocationKind::Everything => Ok(()),
             RevocationChange::Unrevoke(id) => {
                 list.unrevoke(*id);
                 Ok(())
@@ -299,8 +308,10 @@ impl Live {
     fn insert(&self, list: &RevocationList, record: &RevocationRecord) -> Result<(), ListFull> {
         let now = self.clock.wall();
         let is_everything = record.id().kind() == RevocationKind::Everything;
-        if is_everything && record.issued_until().is_some_and(|issued| issued >= now) {
-            // There is no token yet that it is not about.
+        let ahead = now.saturating_add(self.skew_of_everything());
+        let is_about_all = record.issued_until().is_some_and(|issued| issued >= ahead);
+        if is_everything && is_about_all && list.len() >= self.capacity {
+            // There is no token yet that it is not about, and single ones make way for it.
             list.compact(record, now);
             return Ok(());
         }
@@ -325,9 +336,14 @@ impl Live {
     /// All tokens that there are by now.
     pub(super) fn everything(&self) -> RevocationRecord {
         let (now, id) = (self.clock.wall(), RevocationId::everything());
-        // A token that is revoked one by one may say that it was issued as much later than now as a policy allows by default.
-        let skew = self.clock_skew.max(Duration::from_secs(30));
+        // So that it is still about all when it has reached the others.
+        let skew = self.skew_of_everything() * 2;
         Revocation::of(id).record(now, self.terms.token_lifetime, skew)
+    }
+
+    /// A token may say that it was issued as much later than now as a policy allows by default.
+    fn skew_of_everything(&self) -> Duration {
+        self.clock_skew.max(Duration::from_secs(30))
     }
 
     /// Puts everything that is in force into the log. What it has already costs it nothing.
@@ -347,7 +363,11 @@ impl Live {
             let _ = sender.blocking_send(part);
         });
         let mut records = 0;
-        while let Some(part) = parts.recv().await {
+        while let Some(mut part) = parts.recv().await {
+            // What is taken back here meanwhile is not put back.
+            let _order = self.taking_back.read().await;
+            let list = self.list.load_full();
+            part.retain(|change| list.contains(change.id(), now));
             let appended = timeout(PATIENCE, self.log.append(&part)).await;
             match appended.map_err(|_| SyncError::TimedOut)?? {
                 Appended::Stored => records += part.len(),

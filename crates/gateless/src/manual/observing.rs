@@ -78,6 +78,8 @@
 //! | `gateless.denylist.unrevoked` | warn | `id` | something is not revoked any more |
 //! | `gateless.denylist.not_changed` | error | `id`, `error` | neither could be done |
 //! | `gateless.denylist.asked` | warn | `id`, `takes_back`, `by_issuer`, `by`, `by_client` | an operator asked for that; `by` and `by_client` are digests like `id` |
+//! | `gateless.denylist.signed_out` | info | `issuer`, `id` | an OpenID provider said that somebody has signed out |
+//! | `gateless.denylist.logout_refused` | debug | `code` | a logout token was refused, and why |
 //! | `gateless.denylist.revoked_used` | info | `issuer`, `kind`, `token` | somebody used what was revoked |
 //! | `gateless.reloaded` | info | `epoch` | a new configuration decides |
 //! | `gateless.not_reloaded` | error | `epoch`, `error` | it could not be used; the old one goes on |

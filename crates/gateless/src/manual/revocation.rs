@@ -45,8 +45,9 @@
 //! | [`Revocation::issuer`](crate::Revocation::issuer) | all of the issuer, issued until now | the same |
 //! | [`Revocation::key`](crate::Revocation::key) | all that the key signed | until it is taken back |
 //!
-//! Each names the issuer: the same `jti` of two issuers is two tokens. A token without `jti` goes by its SHA-256: of an opaque
-//! one as it is, of a JWT without its signature, as that can be written in several ways.
+//! Each names the issuer: the same `jti` of two issuers is two tokens. A token without `jti` goes by its SHA-256: of a
+//! JWT without its signature, as that can be written in several ways. An opaque token goes by its SHA-256 too, whether its server
+//! says an id or not.
 //!
 //! "Until now" goes by `iat`, which counts in seconds with most issuers: a token that is issued in the same second is refused
 //! too, and so is one within [`clock_skew`](crate::denylist::DenylistBuilder::clock_skew) (5 s), as the issuer's clock may be
@@ -112,8 +113,9 @@
 //!
 //! A token, session or key takes 21 to 27 bytes; [`capacity`](crate::denylist::DenylistBuilder::capacity) is the most that is held, a
 //! million by default. At four fifths an error is logged. When there is no room, `revoke` says so; or, with
-//! [`WhenFull::RevokeEverything`](crate::denylist::WhenFull::RevokeEverything), all tokens that were issued until then are refused,
-//! everybody signs in again, and there is room. Nothing is ever dropped in silence.
+//! [`WhenFull::RevokeEverything`](crate::denylist::WhenFull::RevokeEverything), all tokens that were issued until a
+//! minute from then are refused, everybody signs in again, and there is room. It cannot be taken back; and an instance that
+//! starts while the log still has what made way for it falls back again. Nothing is dropped in silence.
 //!
 //! ## What it does not do
 //!

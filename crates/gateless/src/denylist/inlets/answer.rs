@@ -102,6 +102,7 @@ pub(super) const fn code(error: &RevokeError) -> &'static str {
         RevokeError::NotStored(_) => "revocation_not_stored",
         RevokeError::TimedOut => "revocation_timed_out",
         RevokeError::Full => "denylist_full",
+        RevokeError::Final => "revocation_final",
         RevokeError::TooMany => "revocations_too_many",
     }
 }

@@ -234,17 +234,21 @@ enum Fate {
 
 fn fate(rejection: &Rejection) -> Fate {
     use TokenFault::{
-        AudienceMismatch, BindingUnsupported, ClientNotAllowed, DelegationNotAllowed,
-        IssuedInFuture, KeyUnknown, LifetimeTooLong, NotYetValid,
+        AnswerInvalid, ClaimsInvalid, Encrypted, Expired, HeaderInvalid, Inactive, IssuedInFuture,
+        KeyUnknown, Malformed, NotYetValid, Revoked, SignatureInvalid,
     };
     match rejection {
         Rejection::DependencyUnavailable { .. }
-        | Rejection::TokenInvalid(KeyUnknown | NotYetValid | IssuedInFuture) => Fate::Unknown,
+        | Rejection::TokenInvalid(AnswerInvalid | KeyUnknown | NotYetValid | IssuedInFuture) => {
+            Fate::Unknown
+        }
+        // Nobody takes these for a token, or none does any more.
         Rejection::TokenInvalid(
-            AudienceMismatch | ClientNotAllowed | BindingUnsupported | DelegationNotAllowed
-            | LifetimeTooLong,
-        ) => Fate::Elsewhere,
-        _ => Fate::Dead,
+            Malformed | Encrypted | HeaderInvalid | ClaimsInvalid | SignatureInvalid | Expired
+            | Inactive | Revoked,
+        ) => Fate::Dead,
+        // What this service asks for, another one may not.
+        _ => Fate::Elsewhere,
     }
 }
 
