@@ -1,6 +1,7 @@
 //! TH: tokens that were revoked, in one instance and in several, on a clock that the tests move.
 
 mod admin;
+mod counted;
 mod endpoint;
 mod fleet;
 mod full;
