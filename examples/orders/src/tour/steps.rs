@@ -157,7 +157,7 @@ pub(super) fn revocation(issuer: &TestIssuer, audience: &str) -> [Step; 6] {
                 .challenge(r#"scope="tokens:revoke""#),
         },
         Step {
-            title: "an operator does",
+            title: "an operator signs the session out",
             call: sign_out.clone(),
             tokens: vec![token("erin", "tokens:revoke").mint()],
             expected: Expected::http(200).body(r#"{"revoked":"session","status":"stored"}"#),
