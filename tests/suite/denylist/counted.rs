@@ -9,11 +9,11 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// Everything that was counted since the last time, and how the gauges stand.
-fn counted(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
+/// Everything of that name that was counted since the last time, and how the gauges stand.
+fn counted_as(snapshotter: &Snapshotter, part: &str) -> BTreeMap<String, f64> {
     let snapshot = snapshotter.snapshot().into_vec().into_iter();
-    let denylist = snapshot.filter(|(key, ..)| key.key().name().contains("denylist"));
-    denylist
+    let named = snapshot.filter(|(key, ..)| key.key().name().contains(part));
+    named
         .filter_map(|(key, _, _, value)| {
             let labels: Vec<_> = key.key().labels().map(|label| label.value()).collect();
             let name = key.key().name().trim_start_matches("gateless_denylist_");
@@ -27,8 +27,12 @@ fn counted(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
         .collect()
 }
 
-#[test]
-fn th_02_the_age_of_the_list_and_what_it_decides_are_counted() {
+fn counted(snapshotter: &Snapshotter) -> BTreeMap<String, f64> {
+    counted_as(snapshotter, "denylist")
+}
+
+/// In time that the test moves, with what is counted meanwhile.
+fn counting<F: Future<Output = ()>>(test: impl FnOnce(Snapshotter) -> F) {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -36,7 +40,40 @@ fn th_02_the_age_of_the_list_and_what_it_decides_are_counted() {
         .start_paused(true)
         .build()
         .unwrap();
-    metrics::with_local_recorder(&recorder, || runtime.block_on(live(&snapshotter)));
+    metrics::with_local_recorder(&recorder, || runtime.block_on(test(snapshotter)));
+}
+
+#[test]
+fn tf_22_what_is_revoked_is_forgotten_by_the_cache_and_nothing_else_is() {
+    counting(async |snapshotter| {
+        let world = World::new();
+        let instance = world.instance().await;
+        let [revoked, other] = ["session-1", "session-2"]
+            .map(|session| world.issuer.token().session_id(session).mint());
+        for token in [&revoked, &other] {
+            instance.accepts(token).await;
+        }
+        instance
+            .revoke(Revocation::session(ISSUER, "session-1"))
+            .await;
+        // Caches are walked through once a second.
+        world.pass(3 * SECOND).await;
+        let _ = counted_as(&snapshotter, "gateless_tokens_total");
+        // Whoever does not ask the list verifies the one anew, and knows the other.
+        for token in [&revoked, &other] {
+            passes(&instance.auth, token, presenting(token)).await;
+        }
+        let counted = counted_as(&snapshotter, "gateless_tokens_total");
+        let expected = [("cached", 7.0), ("verified", 1.0)];
+        let expected =
+            expected.map(|(result, count)| (format!("gateless_tokens_total {result}"), count));
+        assert_eq!(counted, expected.into());
+    });
+}
+
+#[test]
+fn th_02_the_age_of_the_list_and_what_it_decides_are_counted() {
+    counting(async |snapshotter| live(&snapshotter).await);
 }
 
 async fn live(snapshotter: &Snapshotter) {

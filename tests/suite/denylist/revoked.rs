@@ -78,9 +78,7 @@ async fn te_13_a_key_is_revoked_with_everything_that_it_signed() {
     let old = world.issuer.token().mint();
     instance.accepts(&old).await;
     let key_id = world.issuer.kids().remove(0);
-    let with_other_key = world.issuer.token().key_id(&world.issuer.kids()[1]);
     let algorithm = gateless_testkit::SigningAlgorithm::Es256;
-    let with_other_key = with_other_key.algorithm(algorithm).mint();
     instance.revoke(Revocation::key(ISSUER, &key_id)).await;
     instance.refuses(&old).await;
     // Also what is signed with it from now on, and for ever.
@@ -89,7 +87,6 @@ async fn te_13_a_key_is_revoked_with_everything_that_it_signed() {
     world.clock.advance(Duration::from_secs(40 * 24 * 3600));
     world.pass(Duration::from_secs(2)).await;
     instance.refuses(&world.issuer.token().mint()).await;
-    let _ = with_other_key;
     let later = world.issuer.token().key_id(&world.issuer.kids()[1]);
     instance.accepts(&later.algorithm(algorithm).mint()).await;
 }
@@ -353,7 +350,7 @@ async fn th_08_a_token_that_outlives_the_list_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn tf_22_a_token_that_is_remembered_as_good_is_refused_and_forgotten() {
+async fn tf_22_a_token_that_is_remembered_as_good_is_refused() {
     let world = World::new();
     let instance = world.instance().await;
     let token = token(&world.issuer).mint();
@@ -361,10 +358,6 @@ async fn tf_22_a_token_that_is_remembered_as_good_is_refused_and_forgotten() {
     instance.revoke(Revocation::token(ISSUER, "token-1")).await;
     // Before anybody was told to forget anything.
     instance.refuses(&token).await;
-    world.pass(Duration::from_secs(1)).await;
-    // Without the denylist the token is verified again, which shows in the time that this takes and in the counters: see
-    // `observing`. Here: it is good for whoever does not ask the list.
-    passes(&instance.auth, &token, presenting(&token)).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -265,6 +265,7 @@ struct NotNow(Option<StoreError>);
 fn warn(problem: &StoreError) {
     let problem = innermost(problem);
     tracing::warn!(
+        name: "gateless.denylist.queued",
         problem,
         "the log of revocations is away: revocations are queued"
     );

@@ -72,6 +72,7 @@
 //! | `gateless.denylist.gap` | warn | – | changes were missed: the list is loaded anew |
 //! | `gateless.denylist.lost` | error | – | the log has lost something: what is known here is put back |
 //! | `gateless.denylist.put_back` | warn | `records` | it was put back |
+//! | `gateless.denylist.queued` | warn | `problem` | a `RevocationOutbox` could not reach the log behind it |
 //! | `gateless.denylist.nearly_full` | error | `records`, `capacity` | four fifths of the room are taken |
 //! | `gateless.denylist.full` | error | `records`, `capacity`, `freed` | there is no room, and what `WhenFull` says is done |
 //! | `gateless.denylist.revoked` | info | `id` | something was revoked here; `id` is its kind and a part of a digest |
