@@ -114,6 +114,26 @@ reasons! {
     }
 }
 
+impl TokenFault {
+    /// Whether only a token that its issuer made is refused for this: it was not guessed, and says nothing against whoever
+    /// sent it but that they should have another.
+    #[must_use]
+    pub const fn proves_origin(self) -> bool {
+        matches!(
+            self,
+            Self::Expired
+                | Self::NotYetValid
+                | Self::IssuedInFuture
+                | Self::LifetimeTooLong
+                | Self::AudienceMismatch
+                | Self::ClientNotAllowed
+                | Self::BindingUnsupported
+                | Self::DelegationNotAllowed
+                | Self::Revoked
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;

@@ -13,6 +13,8 @@
 //! | [`Wire`], [`Renderer`] | gRPC or HTTP, and the response that carries a rejection |
 //! | [`OnOutage`] | what happens while a dependency is away |
 //! | [`SharedStore`] | small values that a fleet shares for a while |
+//! | [`Quota`], [`decide`] | how much a caller may have, and the decision about one request |
+//! | [`QuotaStore`] | where a fleet counts that together |
 //! | `Revocation`, `RevocationLog` | what is refused although its issuer signed it, and where that is kept |
 //! | [`Clock`], [`Timestamp`], [`Monotonic`] | wall-clock time for claims, monotonic time for ages |
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -28,6 +30,7 @@ mod grpc;
 mod outage;
 mod principal;
 mod problem;
+mod quota;
 mod rejection;
 mod render;
 mod requirement;
@@ -51,6 +54,7 @@ pub use fault::{PresentationFault, TokenFault};
 pub use outage::OnOutage;
 pub use principal::{Actor, Anonymous, ClaimsError, Principal, PrincipalKind, PrincipalParts};
 pub use problem::{Problem, ProblemBody};
+pub use quota::{Ask, Decision, Excess, ExcessKind, Limit, Quota, QuotaStore, Taken, decide};
 pub use rejection::{Dependency, Rejection};
 pub use render::{Renderer, RendererBuilder};
 pub use requirement::{

@@ -5,6 +5,7 @@ use http::{HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::acr::Acr;
+use crate::quota::Excess;
 use crate::rejection::Rejection;
 use crate::requirement::{Shortfall, StepUp};
 use crate::scope::Scope;
@@ -28,15 +29,21 @@ pub struct Problem<'a> {
     acr_values: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_age: Option<u64>,
+    #[serde(rename = "violated-policies", skip_serializing_if = "<[_]>::is_empty")]
+    violated_policies: Vec<&'a str>,
 }
+
+/// The type of a problem that names quotas (draft-ietf-httpapi-ratelimit-headers-11).
+const QUOTA_EXCEEDED: &str = "https://iana.org/assignments/http-problem-types#quota-exceeded";
 
 impl<'a> Problem<'a> {
     pub(crate) fn of(rejection: &'a Rejection) -> Self {
         let names = |scopes: &'a [Scope]| scopes.iter().map(Scope::as_str).collect();
         let (shortfall, step_up) = (rejection.shortfall(), rejection.step_up());
         let acr_values = step_up.map_or(&[][..], StepUp::acr_values);
+        let policy = rejection.excess().and_then(Excess::policy);
         Self {
-            r#type: "about:blank",
+            r#type: policy.map_or("about:blank", |_| QUOTA_EXCEEDED),
             title: rejection.status().canonical_reason().unwrap_or_default(),
             status: rejection.status().as_u16(),
             detail: rejection.to_string(),
@@ -51,6 +58,7 @@ impl<'a> Problem<'a> {
                 .unwrap_or_default(),
             acr_values: acr_values.iter().map(Acr::as_str).collect(),
             max_age: step_up.and_then(StepUp::max_age),
+            violated_policies: policy.into_iter().collect(),
         }
     }
 
@@ -99,6 +107,12 @@ impl<'a> Problem<'a> {
     #[must_use]
     pub const fn max_age(&self) -> Option<u64> {
         self.max_age
+    }
+
+    /// The quotas that the caller went beyond; empty unless callers are told about quotas.
+    #[must_use]
+    pub fn violated_policies(&self) -> &[&'a str] {
+        &self.violated_policies
     }
 }
 

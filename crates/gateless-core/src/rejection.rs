@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use crate::fault::{PresentationFault, TokenFault};
+use crate::quota::Excess;
 use crate::requirement::{Shortfall, StepUp};
 
 /// Why a request is refused.
@@ -22,6 +23,7 @@ use crate::requirement::{Shortfall, StepUp};
 /// | `RouteUnknown` | `route_unknown` | 404 | 12 `UNIMPLEMENTED` | – |
 /// | `MethodUnknown` | `method_unknown` | 405 | 12 `UNIMPLEMENTED` | – ; `Allow` |
 /// | `RouteUndeclared` | `route_undeclared` | 403 | 7 `PERMISSION_DENIED` | – |
+/// | `RateExceeded` | `rate_exceeded` | 429 | 8 `RESOURCE_EXHAUSTED` | – ; `Retry-After` |
 /// | `DependencyUnavailable` | `dependency_unavailable` | 503 | 14 `UNAVAILABLE` | – ; `Retry-After` |
 /// | `PipelineMisordered` | `pipeline_misordered` | 500 | 13 `INTERNAL` | – |
 ///
@@ -62,6 +64,9 @@ pub enum Rejection {
     /// A route matches the request, and nobody declared what it needs: a fault of the deployment, and denied.
     #[error("the route is not open to anybody")]
     RouteUndeclared,
+    /// The caller had too much, and gets more later (RFC 6585 §4).
+    #[error("too many requests")]
+    RateExceeded(Box<Excess>),
     /// Something that the decision depends on is away. Never the caller's fault.
     #[error("the service cannot decide on this request at the moment")]
     DependencyUnavailable {
@@ -85,6 +90,8 @@ pub enum Dependency {
     Introspection,
     /// The list of what was revoked.
     Denylist,
+    /// The store in which a fleet counts what its callers take.
+    Limits,
 }
 
 impl Dependency {
@@ -95,6 +102,7 @@ impl Dependency {
             Self::Keys => "keys",
             Self::Introspection => "introspection",
             Self::Denylist => "denylist",
+            Self::Limits => "limits",
         }
     }
 }
@@ -153,6 +161,7 @@ impl Rejection {
                 ("method_unknown", StatusCode::METHOD_NOT_ALLOWED, 12, None)
             }
             Self::RouteUndeclared => ("route_undeclared", StatusCode::FORBIDDEN, 7, None),
+            Self::RateExceeded(_) => ("rate_exceeded", StatusCode::TOO_MANY_REQUESTS, 8, None),
             Self::DependencyUnavailable { .. } => (
                 "dependency_unavailable",
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -205,6 +214,7 @@ impl Rejection {
         match self {
             Self::CredentialsMalformed(fault) => fault.code(),
             Self::TokenInvalid(fault) => fault.code(),
+            Self::RateExceeded(excess) => excess.kind().name(),
             Self::DependencyUnavailable { dependency, .. } => dependency.name(),
             _ => self.row().code,
         }
@@ -231,11 +241,20 @@ impl Rejection {
     /// After how many whole seconds to try again, rounded up; `None` where waiting does not help.
     #[must_use]
     pub fn retry_after_secs(&self) -> Option<u64> {
+        let retry_after = match self {
+            Self::RateExceeded(excess) => excess.retry_after(),
+            Self::DependencyUnavailable { retry_after, .. } => *retry_after,
+            _ => return None,
+        };
+        let partial = u64::from(retry_after.subsec_nanos() > 0);
+        Some(retry_after.as_secs().saturating_add(partial).max(1))
+    }
+
+    /// What there was too much of; `None` unless that is why.
+    #[must_use]
+    pub fn excess(&self) -> Option<&Excess> {
         match self {
-            Self::DependencyUnavailable { retry_after, .. } => {
-                let partial = u64::from(retry_after.subsec_nanos() > 0);
-                Some(retry_after.as_secs().saturating_add(partial).max(1))
-            }
+            Self::RateExceeded(excess) => Some(excess),
             _ => None,
         }
     }
@@ -253,11 +272,18 @@ impl From<TokenFault> for Rejection {
     }
 }
 
+impl From<Excess> for Rejection {
+    fn from(excess: Excess) -> Self {
+        Self::RateExceeded(Box::new(excess))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::quota::ExcessKind;
 
     #[rstest]
     #[case(Duration::ZERO, 1)]
@@ -266,11 +292,16 @@ mod tests {
     #[case(Duration::from_millis(2_001), 3)]
     #[case(Duration::MAX, u64::MAX)]
     fn retry_after_rounds_up(#[case] retry_after: Duration, #[case] secs: u64) {
-        let rejection = Rejection::DependencyUnavailable {
-            dependency: Dependency::Keys,
-            retry_after,
-        };
-        assert_eq!(rejection.retry_after_secs(), Some(secs));
+        let excess = Excess::new(ExcessKind::Requests, retry_after);
+        for rejection in [
+            Rejection::DependencyUnavailable {
+                dependency: Dependency::Keys,
+                retry_after,
+            },
+            excess.into(),
+        ] {
+            assert_eq!(rejection.retry_after_secs(), Some(secs));
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::acr::Acr;
 use crate::config::ConfigError;
 use crate::grpc;
 use crate::problem::{Problem, ProblemBody};
+use crate::quota::Excess;
 use crate::rejection::Rejection;
 use crate::scope::Scope;
 use crate::wire::Wire;
@@ -81,6 +82,9 @@ impl Renderer {
             headers.insert(WWW_AUTHENTICATE, challenge);
         }
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        for (name, value) in rejection.excess().map_or(&[][..], Excess::fields) {
+            headers.append(name, value.clone());
+        }
         response.extensions_mut().insert(rejection.clone());
         response
     }

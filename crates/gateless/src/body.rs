@@ -1,5 +1,6 @@
 //! The response body of every deciding stage: the inner one, or a rendered refusal.
 
+use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -7,12 +8,15 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
+use crate::gate::Escort;
+
 pin_project! {
     /// The inner body of a request that passed, or the small body of a refusal.
-    #[derive(Debug)]
     pub struct GateBody<B> {
         #[pin]
         kind: Kind<B>,
+        // Goes along until the body has ended.
+        escort: Option<Box<dyn Escort>>,
     }
 }
 
@@ -26,9 +30,10 @@ pin_project! {
 }
 
 impl<B> GateBody<B> {
-    pub(crate) const fn inner(body: B) -> Self {
+    pub(crate) const fn inner(body: B, escort: Option<Box<dyn Escort>>) -> Self {
         Self {
             kind: Kind::Inner { body },
+            escort,
         }
     }
 
@@ -37,7 +42,17 @@ impl<B> GateBody<B> {
             kind: Kind::Refusal {
                 bytes: Some(bytes).filter(|bytes| !bytes.is_empty()),
             },
+            escort: None,
         }
+    }
+}
+
+impl<B: fmt::Debug> fmt::Debug for GateBody<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("GateBody")
+            .field("kind", &self.kind)
+            .field("is_escorted", &self.escort.is_some())
+            .finish()
     }
 }
 
@@ -49,8 +64,15 @@ impl<B: Body<Data = Bytes>> Body for GateBody<B> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        match self.project().kind.project() {
-            KindProjection::Inner { body } => body.poll_frame(cx),
+        let this = self.project();
+        match this.kind.project() {
+            KindProjection::Inner { body } => {
+                let polled = body.poll_frame(cx);
+                if let Poll::Ready(None | Some(Err(_))) = polled {
+                    *this.escort = None;
+                }
+                polled
+            }
             KindProjection::Refusal { bytes } => {
                 Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
             }

@@ -36,15 +36,18 @@
 
 use std::fmt;
 use std::future::Future;
+use std::hash::{BuildHasher as _, RandomState};
 use std::mem;
 use std::pin::Pin;
-use std::sync::Once;
+use std::sync::{LazyLock, Once};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use gateless_core::{Anonymous, Principal, Rejection, Renderer, Wire};
 use http::header::{AUTHORIZATION, CONTENT_LENGTH};
-use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Uri};
+use http::{
+    Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri,
+};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
@@ -60,6 +63,13 @@ pub trait Gate {
 
     /// Decides on the spot whenever it can.
     fn decide(&self, head: Head<'_>) -> Step<Self::Wait>;
+
+    /// What tells the credentials of a request from others, for whoever counts refusals further out. `None` where there
+    /// are none, and by default: only a stage that reads credentials knows where they stand.
+    fn fingerprint(&self, head: Head<'_>) -> Option<CredentialFingerprint> {
+        let _ = head;
+        None
+    }
 
     /// What turns this stage's rejections into responses. Problem details by default.
     fn renderer(&self) -> Renderer {
@@ -114,19 +124,20 @@ pub enum Step<W> {
 }
 
 /// A decision that waits for the network. Boxed: next to that it is nothing.
-#[cfg(feature = "bearer")]
+#[cfg(any(feature = "bearer", feature = "limit"))]
 pub(crate) type BoxedWait = Pin<Box<dyn Future<Output = Verdict> + Send>>;
 
 /// The decision.
 pub type Verdict = Result<Pass, Rejection>;
 
 /// A request may go on, and what changes about it on the way.
-#[derive(Debug, Default)]
+#[derive(Default)]
 #[must_use]
 pub struct Pass {
     identity: Identity,
     /// Apart, as most requests have none and a pass is moved a few times.
     changes: Option<Box<Changes>>,
+    escort: Option<Box<dyn Escort>>,
 }
 
 #[derive(Debug, Default)]
@@ -196,12 +207,19 @@ impl Pass {
         self
     }
 
+    /// Sends `escort` along with the request.
+    pub fn escort(mut self, escort: Box<dyn Escort>) -> Self {
+        self.escort = Some(escort);
+        self
+    }
+
     fn changes(&mut self) -> &mut Changes {
         self.changes.get_or_insert_default()
     }
 
     /// Changes the request; what remains is for the response.
-    fn apply<B>(self, request: &mut Request<B>) -> ResponseHeaders {
+    fn apply<B>(self, request: &mut Request<B>) -> (ResponseHeaders, Option<Box<dyn Escort>>) {
+        let escort = self.escort;
         match self.identity {
             Identity::Unchanged => {}
             Identity::Known(principal) => {
@@ -213,7 +231,7 @@ impl Pass {
             Identity::Anonymous => Anonymous::attach(request.extensions_mut()),
         }
         let Some(changes) = self.changes else {
-            return ResponseHeaders::new();
+            return (ResponseHeaders::new(), escort);
         };
         if changes.strips_credentials {
             request.headers_mut().remove(AUTHORIZATION);
@@ -227,7 +245,58 @@ impl Pass {
         for name in &changes.stripped {
             request.headers_mut().remove(name);
         }
-        changes.response_headers
+        (changes.response_headers, escort)
+    }
+}
+
+impl fmt::Debug for Pass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pass")
+            .field("identity", &self.identity)
+            .field("changes", &self.changes)
+            .field("is_escorted", &self.escort.is_some())
+            .finish()
+    }
+}
+
+/// Goes along with a request that passed, and sees how it ends. Dropped when the response has ended, when the service behind
+/// the gate fails, or when nobody waits for the response any more.
+pub trait Escort: Send + Sync + 'static {
+    /// The response has begun. Whoever returns itself goes along with the body too, and is dropped at its end.
+    fn answered(self: Box<Self>, response: ResponseHead<'_>) -> Option<Box<dyn Escort>>;
+}
+
+/// What an [`Escort`] sees of a response: everything but the body.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct ResponseHead<'a> {
+    /// The status.
+    pub status: StatusCode,
+    /// The header fields.
+    pub headers: &'a HeaderMap,
+    /// What the stages further in left behind: the [`Rejection`] of one that refused, above all.
+    pub extensions: &'a Extensions,
+}
+
+/// Tells the credentials of a refused request from others, and nothing about them.
+///
+/// Whoever refuses credentials leaves it in the extensions of the response. It is a hash under a key of this process that
+/// nobody knows (SipHash), so that two are the same by chance only, and means nothing outside.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CredentialFingerprint(u64);
+
+impl CredentialFingerprint {
+    /// Of credentials as they came.
+    #[must_use]
+    pub fn of(credentials: &[u8]) -> Self {
+        static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+        Self(KEY.hash_one(credentials))
+    }
+}
+
+impl fmt::Debug for CredentialFingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CredentialFingerprint([redacted])")
     }
 }
 
@@ -261,15 +330,23 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         match self.gate.decide(Head::of(&request)) {
-            Step::Now(Ok(pass)) => ResponseFuture {
-                state: State::Forward {
-                    headers: pass.apply(&mut request),
-                    future: self.inner.call(request),
-                },
-            },
-            Step::Now(Err(rejection)) => ResponseFuture {
-                state: State::refuse(G::NAME, &self.gate.renderer(), &rejection, &request),
-            },
+            Step::Now(Ok(pass)) => {
+                let (headers, escort) = pass.apply(&mut request);
+                ResponseFuture {
+                    state: State::Forward {
+                        future: self.inner.call(request),
+                        headers,
+                        escort,
+                    },
+                }
+            }
+            Step::Now(Err(rejection)) => {
+                let fingerprint = self.gate.fingerprint(Head::of(&request));
+                let renderer = self.gate.renderer();
+                ResponseFuture {
+                    state: State::refuse(G::NAME, &renderer, &rejection, fingerprint, &request),
+                }
+            }
             Step::Wait(wait) => {
                 // `poll_ready` prepared *this* instance, not a clone of it: the prepared one goes into the future,
                 // the clone stays behind to be polled again.
@@ -277,6 +354,7 @@ where
                 let prepared = mem::replace(&mut self.inner, clone);
                 let held = Held {
                     prepared,
+                    fingerprint: self.gate.fingerprint(Head::of(&request)),
                     request,
                     stage: G::NAME,
                     renderer: self.gate.renderer(),
@@ -309,7 +387,7 @@ pin_project! {
     where
         S: Service<Request<ReqBody>>,
     {
-        Forward { #[pin] future: S::Future, headers: ResponseHeaders },
+        Forward { #[pin] future: S::Future, headers: ResponseHeaders, escort: Option<Box<dyn Escort>> },
         Refuse { response: Option<Response<Bytes>> },
         Wait { #[pin] wait: W, held: Option<Box<Held<S, ReqBody>>> },
     }
@@ -320,6 +398,7 @@ pin_project! {
 struct Held<S, ReqBody> {
     prepared: S,
     request: Request<ReqBody>,
+    fingerprint: Option<CredentialFingerprint>,
     stage: &'static str,
     renderer: Renderer,
 }
@@ -332,6 +411,7 @@ where
         stage: &'static str,
         renderer: &Renderer,
         rejection: &Rejection,
+        fingerprint: Option<CredentialFingerprint>,
         request: &Request<ReqBody>,
     ) -> Self {
         note_refusal(stage, rejection);
@@ -339,6 +419,9 @@ where
             log_misordered(stage);
         }
         let mut response = renderer.render(rejection, Wire::of(request.headers()));
+        if let Some(fingerprint) = fingerprint {
+            response.extensions_mut().insert(fingerprint);
+        }
         if request.method() == Method::HEAD {
             leave_out_the_body(&mut response);
         }
@@ -391,12 +474,25 @@ where
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
             let next = match self.as_mut().project().state.project() {
-                StateProjection::Forward { future, headers } => {
+                StateProjection::Forward {
+                    future,
+                    headers,
+                    escort,
+                } => {
                     let mut response = ready!(future.poll(cx))?;
                     for (name, value) in headers.drain(..) {
                         response.headers_mut().append(name, value);
                     }
-                    return Poll::Ready(Ok(response.map(GateBody::inner)));
+                    let (parts, body) = response.into_parts();
+                    let escort = escort.take().and_then(|escort| {
+                        escort.answered(ResponseHead {
+                            status: parts.status,
+                            headers: &parts.headers,
+                            extensions: &parts.extensions,
+                        })
+                    });
+                    let body = GateBody::inner(body, escort);
+                    return Poll::Ready(Ok(Response::from_parts(parts, body)));
                 }
                 StateProjection::Refuse { response } => {
                     let response = response.take().expect("polled after it was ready");
@@ -407,6 +503,7 @@ where
                     let Held {
                         mut prepared,
                         mut request,
+                        fingerprint,
                         stage,
                         renderer,
                     } = *held
@@ -414,13 +511,16 @@ where
                         .expect("the state changes when the wait is over");
                     match verdict {
                         Ok(pass) => {
-                            let headers = pass.apply(&mut request);
+                            let (headers, escort) = pass.apply(&mut request);
                             State::Forward {
                                 future: prepared.call(request),
                                 headers,
+                                escort,
                             }
                         }
-                        Err(rejection) => State::refuse(stage, &renderer, &rejection, &request),
+                        Err(rejection) => {
+                            State::refuse(stage, &renderer, &rejection, fingerprint, &request)
+                        }
                     }
                 }
             };

@@ -58,7 +58,14 @@
 #[cfg_attr(docsrs, doc(cfg(feature = "bearer")))]
 pub mod bearer;
 mod body;
-#[cfg(any(feature = "bearer", feature = "denylist", feature = "scope"))]
+#[cfg(any(feature = "introspection", feature = "limit_shared"))]
+mod circuit;
+#[cfg(any(
+    feature = "bearer",
+    feature = "denylist",
+    feature = "limit",
+    feature = "scope"
+))]
 mod clock;
 #[cfg(feature = "bearer")]
 mod credentials;
@@ -79,6 +86,8 @@ pub mod introspection;
 #[cfg(feature = "bearer")]
 mod keys;
 pub mod manual;
+#[cfg(any(feature = "limit", feature = "scope"))]
+mod matched;
 mod metrics;
 #[cfg(feature = "openapi")]
 #[cfg_attr(docsrs, doc(cfg(feature = "openapi")))]
@@ -103,19 +112,30 @@ pub mod strip;
 mod verifier;
 
 pub use body::GateBody;
-#[cfg(any(feature = "bearer", feature = "denylist", feature = "scope"))]
+#[cfg(any(
+    feature = "bearer",
+    feature = "denylist",
+    feature = "limit",
+    feature = "scope"
+))]
 #[cfg_attr(
     docsrs,
-    doc(cfg(any(feature = "bearer", feature = "denylist", feature = "scope")))
+    doc(cfg(any(
+        feature = "bearer",
+        feature = "denylist",
+        feature = "limit",
+        feature = "scope"
+    )))
 )]
 pub use clock::SystemClock;
 pub use gateless_core::{
-    Access, AccessToken, Acr, Actor, Anonymous, ClaimPath, ClaimValue, ClaimsError, Clock,
-    ConfigError, ConfigFault, Declaration, Dependency, EmptyRequirement, InvalidAcr, InvalidScope,
-    Monotonic, OnOutage, PresentationFault, Principal, PrincipalKind, PrincipalParts, Problem,
-    ProblemBody, Rejection, Renderer, RendererBuilder, Requirement, Route, Scope, ScopeHierarchy,
-    ScopeSet, SharedStore, Shortfall, StepUp, StoreError, StoreFuture, StoreKey, Timestamp,
-    TokenDigest, TokenFault, Wire, acr, scope, scopes,
+    Access, AccessToken, Acr, Actor, Anonymous, Ask, ClaimPath, ClaimValue, ClaimsError, Clock,
+    ConfigError, ConfigFault, Decision, Declaration, Dependency, EmptyRequirement, Excess,
+    ExcessKind, InvalidAcr, InvalidScope, Limit, Monotonic, OnOutage, PresentationFault, Principal,
+    PrincipalKind, PrincipalParts, Problem, ProblemBody, Quota, QuotaStore, Rejection, Renderer,
+    RendererBuilder, Requirement, Route, Scope, ScopeHierarchy, ScopeSet, SharedStore, Shortfall,
+    StepUp, StoreError, StoreFuture, StoreKey, Taken, Timestamp, TokenDigest, TokenFault, Wire,
+    acr, decide, scope, scopes,
 };
 #[cfg(feature = "denylist")]
 #[cfg_attr(docsrs, doc(cfg(feature = "denylist")))]
@@ -126,3 +146,6 @@ pub use gateless_core::{
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub use gateless_core::{Claims, ExtractorRejection};
+#[cfg(any(feature = "limit", feature = "scope"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "limit", feature = "scope"))))]
+pub use matched::MatchedRoute;

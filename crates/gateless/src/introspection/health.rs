@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use gateless_core::{Monotonic, TokenFault};
 
-use super::circuit::{Circuit, Leave};
 use super::endpoint::CallError;
+use crate::circuit::{Circuit, Leave};
 
 /// Each kind of trouble is logged at most this often: it may come with each request.
 const LOGGED_EVERY: Duration = Duration::from_secs(1);

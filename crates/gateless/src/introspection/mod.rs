@@ -54,7 +54,6 @@
 
 mod builder;
 mod cache;
-mod circuit;
 mod decide;
 mod endpoint;
 mod flight;

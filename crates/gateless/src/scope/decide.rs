@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use gateless_core::{Access, Principal, Rejection, Renderer};
 
-use super::matched::Matched;
 use super::table::Found;
 use super::{Asks, Guard, ScopeGuard};
 use crate::gate::{Gate, Head, Pass, Step, Verdict};
+use crate::matched::Matched;
 
 impl Gate for ScopeGuard {
     const NAME: &'static str = "scope";

@@ -53,7 +53,6 @@
 #[cfg(feature = "axum")]
 mod axum;
 mod decide;
-mod matched;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -67,10 +66,10 @@ use tower_layer::Layer;
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub use self::axum::{Granted, Need, Require};
-pub use self::matched::MatchedRoute;
 pub use self::table::{Description, ScopeTable, ScopeTableBuilder};
 use crate::clock::SystemClock;
 use crate::gate::Gated;
+pub use crate::matched::MatchedRoute;
 
 /// A layer that holds each request's principal against what the route asks for.
 #[derive(Clone)]

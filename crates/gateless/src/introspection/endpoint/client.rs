@@ -13,7 +13,7 @@ use url::{Url, form_urlencoded};
 
 use super::address::Place;
 use super::authentication::{Proof, Prover, Unprovable};
-use crate::introspection::circuit::LONGEST_PAUSE;
+use crate::circuit::LONGEST_PAUSE;
 use crate::keys::{Demand, KeyStore, Keys, Standing};
 use crate::outbound::{self, HttpClient, HttpError};
 

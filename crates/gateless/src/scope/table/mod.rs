@@ -18,8 +18,8 @@ pub use self::builder::ScopeTableBuilder;
 pub use self::describe::Description;
 use self::methods::Methods;
 use self::paths::Paths;
-use super::matched::Matched;
 use crate::gate::Head;
+use crate::matched::Matched;
 
 /// How many undeclared routes are named in the log, each once.
 const MOST_LOGGED: usize = 100;

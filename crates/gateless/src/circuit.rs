@@ -1,18 +1,18 @@
-//! Whether the endpoint is asked at all, and whether once more. No clock and no lock.
+//! Whether something on the network is asked at all, and whether once more. No clock and no lock.
 
 use std::time::Duration;
 
 use gateless_core::Monotonic;
 
-/// So many failures in a row, and the endpoint is left alone.
+/// So many failures in a row, and it is left alone.
 const FAILURES: u32 = 5;
 
 /// For so long; then one call finds out whether it is back.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The longest pause that the endpoint itself can ask for (`Retry-After`): whoever makes it ask for one with a flood of
+/// The longest pause that an endpoint itself can ask for (`Retry-After`): whoever makes it ask for one with a flood of
 /// tokens shuts out everybody whose token is not known.
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+pub(crate) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What a second attempt costs, in calls: at most one call in ten is repeated.
 const RETRY: u32 = 10;
@@ -22,10 +22,10 @@ const SAVED_RETRIES: u32 = 10;
 
 /// How an endpoint has done lately.
 ///
-/// Only failures that no token can cause count here: whoever sends odd tokens must not be able to shut everybody else
-/// out. See [`CallError::trips`](super::endpoint::CallError::trips).
+/// Only failures that no caller can cause count here: whoever sends odd tokens must not be able to shut everybody else
+/// out.
 #[derive(Debug)]
-pub(super) struct Circuit {
+pub(crate) struct Circuit {
     failures: u32,
     /// The endpoint is not asked before this.
     open_until: Option<Monotonic>,
@@ -38,10 +38,10 @@ pub(super) struct Circuit {
 /// Leave to make a call. It tells calls that began before the endpoint was left alone from those that find out whether
 /// it is back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Leave(u64);
+pub(crate) struct Leave(u64);
 
 impl Circuit {
-    pub(super) const fn new() -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             failures: 0,
             open_until: None,
@@ -51,12 +51,12 @@ impl Circuit {
     }
 
     /// Whether the endpoint is left alone.
-    pub(super) const fn is_open(&self) -> bool {
+    pub(crate) const fn is_open(&self) -> bool {
         self.open_until.is_some()
     }
 
     /// Whether a call may begin; otherwise when to try again.
-    pub(super) fn admit(&mut self, now: Monotonic) -> Result<Leave, Duration> {
+    pub(crate) fn admit(&mut self, now: Monotonic) -> Result<Leave, Duration> {
         if let Some(wait) = self.pause(now) {
             return Err(wait);
         }
@@ -69,7 +69,7 @@ impl Circuit {
     }
 
     /// Whether a call that failed may be repeated at once. Then it is paid for.
-    pub(super) const fn may_retry(&mut self) -> bool {
+    pub(crate) const fn may_retry(&mut self) -> bool {
         match self.savings.checked_sub(RETRY) {
             Some(rest) if self.open_until.is_none() => {
                 self.savings = rest;
@@ -82,7 +82,7 @@ impl Circuit {
     /// The endpoint answered, whatever it said. True when it had been left alone before.
     ///
     /// A call that began before that says nothing about it: under a limit, answers and refusals come side by side.
-    pub(super) const fn answered(&mut self, leave: Leave) -> bool {
+    pub(crate) const fn answered(&mut self, leave: Leave) -> bool {
         if !self.is_current(leave) {
             return false;
         }
@@ -91,20 +91,20 @@ impl Circuit {
     }
 
     /// Until when the endpoint is left alone, if it is. Nothing changes by asking.
-    pub(super) fn pause(&self, now: Monotonic) -> Option<Duration> {
+    pub(crate) fn pause(&self, now: Monotonic) -> Option<Duration> {
         let wait = self.open_until?.since(now);
         (!wait.is_zero()).then_some(wait)
     }
 
     /// Whether a call began after the endpoint was left alone last.
-    pub(super) const fn is_current(&self, leave: Leave) -> bool {
+    pub(crate) const fn is_current(&self, leave: Leave) -> bool {
         leave.0 == self.openings
     }
 
     /// The endpoint failed, and may have said for how long. True when it is left alone from now on.
     ///
     /// A call that began before it was left alone last tells nothing new once it is back.
-    pub(super) fn failed(&mut self, leave: Leave, now: Monotonic, asked: Option<Duration>) -> bool {
+    pub(crate) fn failed(&mut self, leave: Leave, now: Monotonic, asked: Option<Duration>) -> bool {
         if !self.is_current(leave) && self.open_until.is_none() {
             return false;
         }

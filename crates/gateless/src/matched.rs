@@ -7,10 +7,10 @@ use crate::gate::Head;
 /// The route that a router of your own chose for a request, as the table spells it: `/orders/{id}`.
 ///
 /// Behind axum and tonic nothing has to be done. Any other router leaves this in the extensions of the request before a
-/// [`ScopeGuard`](super::ScopeGuard) with a table sees it; no header of a client can.
+/// layer that asks for it sees it, such as a `ScopeGuard` with a table or a `RateLimit` by route; no header of a client can.
 ///
 /// ```
-/// use gateless::scope::MatchedRoute;
+/// use gateless::MatchedRoute;
 ///
 /// let mut request = http::Request::get("/orders/7").body(())?;
 /// request.extensions_mut().insert(MatchedRoute::new("/orders/{id}"));
@@ -29,7 +29,7 @@ impl MatchedRoute {
 
 /// What is known of the route.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Matched<'a> {
+pub(crate) enum Matched<'a> {
     /// A router chose this one.
     Route(&'a str),
     /// A router found none: the request is on its way to a fallback.
@@ -40,7 +40,7 @@ pub(super) enum Matched<'a> {
 }
 
 impl<'a> Matched<'a> {
-    pub(super) fn of(head: Head<'a>) -> Self {
+    pub(crate) fn of(head: Head<'a>) -> Self {
         if let Some(MatchedRoute(path)) = head.extensions.get() {
             return Self::Route(path);
         }
