@@ -174,7 +174,7 @@ proptest! {
     ) {
         let paid: Vec<u64> = limits.iter().map(|limit| limit.after(0, 0, taken)).collect();
         if let Decision::Refused { retry_after, .. } = decide(&limits, &paid, 0, Ask::exactly(units)) {
-            let then = retry_after.as_micros() as u64;
+            let then = u64::try_from(retry_after.as_micros()).unwrap();
             prop_assert_eq!(decide(&limits, &paid, then, Ask::exactly(units)), decide(&limits, &[0].repeat(limits.len()), 0, Ask::exactly(units)));
             let before = matches!(decide(&limits, &paid, then - 1, Ask::exactly(units)), Decision::Refused { .. });
             prop_assert!(before);
