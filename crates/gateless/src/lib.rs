@@ -85,6 +85,9 @@ pub mod hybrid;
 pub mod introspection;
 #[cfg(feature = "bearer")]
 mod keys;
+#[cfg(feature = "limit")]
+#[cfg_attr(docsrs, doc(cfg(feature = "limit")))]
+pub mod limit;
 pub mod manual;
 #[cfg(any(feature = "limit", feature = "scope"))]
 mod matched;

@@ -1,0 +1,1 @@
+//! Refuses those who guess tokens, before anybody looks at the next one.
