@@ -157,8 +157,14 @@ fn nobody_writes(words: &[&str]) {
     let found: Vec<_> = shipped
         .iter()
         .filter(|(_, line)| words.iter().any(|word| line.contains(word)))
-        // The script that Redis runs: its text is read in review like any other.
-        .filter(|(_, line)| !line.ends_with("= include_str!(\"append.lua\");"))
+        // The scripts that Redis runs: their text is read in review like any other.
+        .filter(|(_, line)| {
+            let scripts = ["append.lua", "take.lua"];
+            !scripts
+                .map(|name| format!("= include_str!(\"{name}\");"))
+                .iter()
+                .any(|end| line.ends_with(end))
+        })
         .collect();
     assert!(found.is_empty(), "{found:?}");
 }

@@ -163,6 +163,15 @@ impl Refusal {
         Self::new(403, 7, "route_undeclared", detail)
     }
 
+    /// RATE: too much, and of what; more can be had later.
+    pub(crate) fn rate(of: &str, retry_after: u64) -> Self {
+        Self {
+            retry_after: Some(retry_after),
+            reason: of.to_owned(),
+            ..Self::new(429, 8, "rate_exceeded", "too many requests")
+        }
+    }
+
     /// DOWN: the issuer's keys cannot be had.
     pub(crate) fn down(retry_after: u64) -> Self {
         Self {
@@ -181,6 +190,14 @@ impl Refusal {
     pub(crate) fn unlisted(retry_after: u64) -> Self {
         Self {
             reason: "denylist".into(),
+            ..Self::down(retry_after)
+        }
+    }
+
+    /// DOWN: nobody can count what callers take.
+    pub(crate) fn uncounted(retry_after: u64) -> Self {
+        Self {
+            reason: "limits".into(),
             ..Self::down(retry_after)
         }
     }

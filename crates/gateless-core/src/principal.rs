@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 
 use crate::digest::TokenDigest;
 use crate::rejection::Rejection;
+use crate::requirement::{self, ClaimPath, ClaimValue};
 #[cfg(feature = "revocation")]
 use crate::revocation::RevocationIds;
 use crate::scope::ScopeSet;
@@ -195,6 +196,12 @@ impl Principal {
         self.0.parts.token_id.as_deref()
     }
 
+    /// What the token is told apart by when it has no id: an opaque one, above all.
+    #[must_use]
+    pub fn token_digest(&self) -> Option<&TokenDigest> {
+        self.0.parts.token_digest.as_ref()
+    }
+
     /// The session at the issuer (`sid`).
     #[must_use]
     pub fn session_id(&self) -> Option<&str> {
@@ -268,6 +275,20 @@ impl Principal {
     pub fn revocation_ids(&self) -> &RevocationIds {
         let ids = &self.0.revocation_ids;
         ids.get_or_init(|| RevocationIds::of(&self.0.parts))
+    }
+
+    /// One claim, read straight from the text: `None` unless it is a text, a whole number, or true or false.
+    ///
+    /// ```
+    /// # use gateless_core::{Principal, PrincipalParts, Timestamp};
+    /// # let parts = PrincipalParts::new("https://idp.example.com", Timestamp::MAX);
+    /// # let principal = Principal::assert_authenticated(PrincipalParts { claims: r#"{"org":{"id":"t-1"}}"#.into(), ..parts });
+    /// let tenant = principal.claim(&["org", "id"].into());
+    /// assert_eq!(tenant, Some("t-1".into()));
+    /// ```
+    #[must_use]
+    pub fn claim(&self, path: &ClaimPath) -> Option<ClaimValue> {
+        requirement::claim_value(self.claims_json(), path)
     }
 
     pub(crate) fn claims_json(&self) -> &str {

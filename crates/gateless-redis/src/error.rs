@@ -1,6 +1,7 @@
 //! What goes wrong with a server, in words for whoever runs it.
 
 use std::error::Error;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gateless_core::StoreError;
@@ -30,7 +31,7 @@ pub(crate) enum Fault {
     #[error("no node of the cluster says who serves the slot of the keys")]
     NoNode { source: Option<Box<Self>> },
     #[error(
-        "maxmemory-policy is {policy}: the server may drop revocations that are in force; set it to noeviction"
+        "maxmemory-policy is {policy}: the server may drop what has to be kept; set it to noeviction"
     )]
     Evicts { policy: String },
     #[error(
@@ -43,6 +44,8 @@ pub(crate) enum Fault {
         "{got} of {wanted} replicas confirmed the changes in time: they may have been stored nevertheless"
     )]
     Replicas { wanted: u32, got: u64 },
+    #[error("a burst of the quota {name} is worth more than a hundred years")]
+    TooLong { name: Arc<str> },
     #[error("{0} changes are too many for one call")]
     TooMany(usize),
     #[error("a change in the log is of a kind that this version does not know")]
@@ -63,6 +66,16 @@ impl Fault {
     /// Whether nobody may be there any more.
     pub(crate) fn is_of_the_connection(&self) -> bool {
         matches!(self, Self::Silent { .. }) || self.is_closed()
+    }
+
+    /// Whether the server said no to this one request, so that another connection would be of no use.
+    pub(crate) fn is_of_the_request(&self) -> bool {
+        match self {
+            Self::Command { source, .. } => {
+                matches!(source.code(), Some("OOM" | "WRONGTYPE" | "NOPERM"))
+            }
+            _ => false,
+        }
     }
 }
 

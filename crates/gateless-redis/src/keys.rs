@@ -35,7 +35,15 @@ impl Keys {
     }
 
     pub(crate) fn value(&self, key: &StoreKey) -> Vec<u8> {
-        let mut name = format!("{}value:", self.0).into_bytes();
+        self.of("value", key)
+    }
+
+    pub(crate) fn quota(&self, key: &StoreKey) -> Vec<u8> {
+        self.of("quota", key)
+    }
+
+    fn of(&self, kind: &str, key: &StoreKey) -> Vec<u8> {
+        let mut name = format!("{}{kind}:", self.0).into_bytes();
         name.extend_from_slice(key.as_bytes());
         name
     }

@@ -64,11 +64,11 @@ impl RedisStore {
     ) -> Result<T, Fault> {
         let settings = self.server.settings();
         let asked = async {
-            let (connection, mut requests) = self.shared.get(settings, &self.keys.meta()).await?;
+            let line = self.shared.get(settings, self.keys.meta()).await?;
             let within = settings.response_deadline();
-            let answer = requests.ask(what, command, within).await;
+            let answer = line.ask(what, command, within).await;
             if answer.is_err() {
-                self.shared.give_up(&connection).await;
+                self.shared.give_up(&line).await;
             }
             answer
         };

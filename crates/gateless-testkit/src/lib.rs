@@ -35,6 +35,8 @@
 //! | [`shared_store_conformance`] | what a store has to do, for those who write one |
 //! | [`MemoryLog`] | a log of revocations that instances of a service share, which fails and forgets on demand ([`LogFault`]) |
 //! | [`revocation_log_conformance`] | what such a log has to do, for those who write one |
+//! | [`MemoryQuotas`] | a counter of quotas that instances of a service share, which fails and forgets on demand ([`QuotaFault`]) |
+//! | [`quota_store_conformance`] | what such a counter has to do, for those who write one |
 //! | [`Unforgiving`], [`Recorder`] | services to put under a layer |
 //!
 //! # Not for production
@@ -57,6 +59,8 @@ mod keyring;
 mod log;
 mod log_conformance;
 mod payload;
+mod quota;
+mod quota_conformance;
 mod routes;
 mod server;
 mod service;
@@ -73,6 +77,8 @@ pub use introspection::{ClientAuth, Introspected, OpaqueTokenBuilder};
 pub use issuer::{Requests, TestIssuer};
 pub use log::{LogFault, MemoryLog};
 pub use log_conformance::revocation_log_conformance;
+pub use quota::{MemoryQuotas, QuotaFault};
+pub use quota_conformance::quota_store_conformance;
 pub use routes::{RouteCheck, RouteFaults};
 pub use service::{Recorder, Unforgiving};
 pub use store::{MemoryStore, StoreFault};

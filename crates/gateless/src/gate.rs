@@ -146,6 +146,7 @@ struct Changes {
     stripped: Vec<HeaderName>,
     sensitive: Vec<HeaderName>,
     response_headers: ResponseHeaders,
+    extensions: Extensions,
 }
 
 /// What is added to a response.
@@ -207,6 +208,12 @@ impl Pass {
         self
     }
 
+    /// Leaves `value` in the extensions of the request.
+    pub fn extension<T: Clone + Send + Sync + 'static>(mut self, value: T) -> Self {
+        self.changes().extensions.insert(value);
+        self
+    }
+
     /// Sends `escort` along with the request.
     pub fn escort(mut self, escort: Box<dyn Escort>) -> Self {
         self.escort = Some(escort);
@@ -230,9 +237,10 @@ impl Pass {
             }
             Identity::Anonymous => Anonymous::attach(request.extensions_mut()),
         }
-        let Some(changes) = self.changes else {
+        let Some(changes) = self.changes.map(|changes| *changes) else {
             return (ResponseHeaders::new(), escort);
         };
+        request.extensions_mut().extend(changes.extensions);
         if changes.strips_credentials {
             request.headers_mut().remove(AUTHORIZATION);
         }
@@ -459,7 +467,7 @@ fn log_misordered(stage: &'static str) {
         tracing::error!(
             name: "gateless.misordered",
             stage,
-            "a stage found no authenticated caller: no authentication layer runs before it"
+            "a stage did not find what an earlier one leaves behind: an authenticated caller, or the address of the peer"
         );
     });
 }

@@ -45,8 +45,10 @@ use gateless_jwt::TokenShape;
 use tower_layer::Layer;
 
 use crate::bearer::{Authenticator, BearerAuth, BearerHandle, OptionalBearerAuth};
-use crate::gate::{BoxedWait, Gate, Gated, Head, Pass, Step, Verdict};
+use crate::gate::{BoxedWait, CredentialFingerprint, Gate, Gated, Head, Pass, Step, Verdict};
 use crate::introspection::{Introspection, IntrospectionHandle, OptionalIntrospection};
+#[cfg(feature = "limit")]
+use crate::known::{Knowledge, KnownTokens};
 #[cfg(feature = "denylist")]
 use crate::verifier::{TokenVerifier, Verification};
 
@@ -134,6 +136,26 @@ impl Both {
         introspection.decide_on(presented, &bearer.credentials)
     }
 
+    #[cfg(feature = "limit")]
+    fn knows(&self, head: Head<'_>) -> Knowledge {
+        let (bearer, introspection) = (self.bearer.current(), self.introspection.current());
+        bearer.credentials.knowledge(head, |presented| {
+            // As in `decide`: what is local is known there or not at all.
+            if TokenShape::may_be_jose(presented.bytes()) {
+                if bearer.knows(presented) {
+                    return true;
+                }
+                if presented
+                    .token()
+                    .is_ok_and(|token| is_local(&bearer, token))
+                {
+                    return false;
+                }
+            }
+            introspection.knows(presented)
+        })
+    }
+
     #[cfg(feature = "denylist")]
     fn verify(&self, token: AccessToken) -> Verification<'_> {
         if is_local(&self.bearer.current(), token.expose()) {
@@ -172,12 +194,32 @@ impl TokenVerifier for OptionalHybridAuth {
     }
 }
 
+#[cfg(feature = "limit")]
+#[cfg_attr(docsrs, doc(cfg(feature = "limit")))]
+impl KnownTokens for HybridAuth {
+    fn knows(&self, head: Head<'_>) -> Knowledge {
+        self.0.knows(head)
+    }
+}
+
+#[cfg(feature = "limit")]
+#[cfg_attr(docsrs, doc(cfg(feature = "limit")))]
+impl KnownTokens for OptionalHybridAuth {
+    fn knows(&self, head: Head<'_>) -> Knowledge {
+        self.0.knows(head)
+    }
+}
+
 impl Gate for HybridAuth {
     const NAME: &'static str = "hybrid";
     type Wait = BoxedWait;
 
     fn decide(&self, head: Head<'_>) -> Step<BoxedWait> {
         self.0.decide(head, Err(Rejection::CredentialsMissing))
+    }
+
+    fn fingerprint(&self, head: Head<'_>) -> Option<CredentialFingerprint> {
+        self.0.bearer.current().credentials.fingerprint(head)
     }
 
     fn renderer(&self) -> Renderer {
@@ -191,6 +233,10 @@ impl Gate for OptionalHybridAuth {
 
     fn decide(&self, head: Head<'_>) -> Step<BoxedWait> {
         self.0.decide(head, Ok(Pass::anonymous()))
+    }
+
+    fn fingerprint(&self, head: Head<'_>) -> Option<CredentialFingerprint> {
+        self.0.bearer.current().credentials.fingerprint(head)
     }
 
     fn renderer(&self) -> Renderer {

@@ -1,8 +1,8 @@
 //! Bearer-token security for Rust services as composable Tower layers.
 //!
 //! ```text
-//! request ─► BearerAuth │ Introspection ─► Denylist ─► ScopeGuard ─► handler
-//!            who is it?                    revoked?    may they?
+//! request ─► FailureLimit ─► BearerAuth │ Introspection ─► Denylist ─► RateLimit ─► ScopeGuard ─► handler
+//!            who guesses?    who is it?                    revoked?    too much?    may they?
 //! ```
 //!
 //! Each service checks its tokens itself: there is no gateway to be slow, wrong or down for everybody. A layer mounts
@@ -39,6 +39,8 @@
 //! | `introspection::Introspection` | `introspection` | the same; 503 / 14 while the authorization server cannot be asked |
 //! | `hybrid::HybridAuth` | `introspection` | what the two above say |
 //! | `denylist::Denylist` | `denylist`, `denylist_file` | 401 / 16 for what was revoked; 503 / 14 while that cannot be known |
+//! | `limit::FailureLimit` | `limit` | 429 / 8 for places from which too many bad tokens came; good ones go on |
+//! | `limit::RateLimit`, `limit::ConcurrencyLimit` | `limit`, `limit_shared` | 429 / 8 for callers who had too much; 503 / 14 while a fleet cannot count, if that is the choice |
 //! | [`scope::ScopeGuard`](mod@crate::scope) | `scope` | 403 / 7, naming the missing scopes; 401 / 16 for a sign-in that is too old or too weak; 404, 405 / 12 |
 //! | [`strip::StripIdentityHeaders`] | – | – |
 //!
@@ -50,7 +52,7 @@
 //! `bearer`, `jwks`, `scope` and `aws_lc_rs` are on by default. With `default-features = false` and `scope` alone no
 //! cryptography and no HTTP client is compiled. `axum` adds extractors, `metrics` counters, `resource_metadata` the
 //! document that tells clients where tokens come from, `rust_crypto` a backend in pure Rust.
-//! `introspection` adds opaque tokens, `denylist` what ends a token before its time. `openapi` and `proto` read what each route asks for from the document or the
+//! `introspection` adds opaque tokens, `denylist` what ends a token before its time, `limit` how much a caller may have. `openapi` and `proto` read what each route asks for from the document or the
 //! `.proto` files of a service.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
@@ -85,6 +87,8 @@ pub mod hybrid;
 pub mod introspection;
 #[cfg(feature = "bearer")]
 mod keys;
+#[cfg(feature = "limit")]
+mod known;
 #[cfg(feature = "limit")]
 #[cfg_attr(docsrs, doc(cfg(feature = "limit")))]
 pub mod limit;

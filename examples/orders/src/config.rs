@@ -8,21 +8,25 @@
 //! | `INTROSPECTION_URL` | that of the embedded issuer, with it | where tokens that are no JWTs are asked about; they are those of `ISSUER`, or else of the origin of this address |
 //! | `CLIENT_ID`, `CLIENT_SECRET` | | who asks there (`client_secret_basic`) |
 //! | `DENYLIST_PATH` | what is revoked is forgotten when the process ends | the file that it is kept in, for one instance |
-//! | `REDIS_URL` | instances know nothing of each other | where all of them keep what is revoked; what cannot be put there waits in `DENYLIST_PATH`, if that is set, and is refused otherwise |
+//! | `REDIS_URL` | instances know nothing of each other | where all of them keep what is revoked, and count requests; a revocation that cannot be put there waits in `DENYLIST_PATH`, if that is set, and is refused otherwise |
+//! | `RATE_LIMIT` | `300` | how many requests a caller may have in a minute, or `off` |
+//! | `FAILURE_LIMIT` | `60` | how many credentials may be refused in a minute from one IPv4 address or one /64 of IPv6 before it has to wait, or `off` |
 //! | `RUST_LOG` | `info` | what is logged to standard error |
 
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 
-use gateless::ConfigError;
 use gateless::bearer::OptionalBearerAuth;
 use gateless::introspection::{OptionalIntrospection, Secret};
+use gateless::{ConfigError, Quota};
 use gateless_redis::RedisServer;
 use reqwest::Url;
 use tracing_subscriber::EnvFilter;
 
 use crate::auth::{bearer_auth, introspection};
+use crate::limits::{Limits, PerMinute};
 use crate::revocation::Revocations;
 
 /// What the program is to do.
@@ -56,16 +60,14 @@ pub struct Config {
     pub audience: String,
     /// Where revocations are kept.
     pub revocations: Revocations,
+    /// How much is too much.
+    pub limits: Limits,
     /// What is logged.
     pub log: EnvFilter,
 }
 
 /// Settings of stages that are yet to come. One that is set and ignored would leave a hole that nobody sees.
-const NOT_YET: [(&str, &str); 3] = [
-    ("AUDIT_PATH", "no audit log"),
-    ("RATE_LIMIT", "no rate limits"),
-    ("FAILURE_LIMIT", "no rate limits"),
-];
+const NOT_YET: [(&str, &str); 1] = [("AUDIT_PATH", "no audit log")];
 
 const AUDIENCE: &str = "https://orders.example.com";
 
@@ -91,6 +93,7 @@ impl Config {
         let [url, client_id, secret] =
             ["INTROSPECTION_URL", "CLIENT_ID", "CLIENT_SECRET"].map(&mut text);
         let redis = text("REDIS_URL");
+        let [requests, failures] = ["RATE_LIMIT", "FAILURE_LIMIT"].map(&mut text);
         let denylist_path = lookup("DENYLIST_PATH").map(PathBuf::from);
 
         let bind = match bind {
@@ -148,6 +151,20 @@ impl Config {
             !is_empty
         });
         let redis = redis.map(|url| RedisServer::builder(url).build());
+        let limits = Limits {
+            requests: match requests {
+                Some(text) => per_minute("RATE_LIMIT", &text, &mut faults),
+                None => Limits::DEFAULT.requests,
+            },
+            failures: match failures {
+                Some(text) => per_minute("FAILURE_LIMIT", &text, &mut faults),
+                None => Limits::DEFAULT.failures,
+            },
+            shared: redis
+                .as_ref()
+                .and_then(|server| server.as_ref().ok())
+                .cloned(),
+        };
         let revocations = match (redis, denylist_path) {
             (Some(Ok(server)), path) => Revocations::Redis(server, path),
             (Some(Err(error)), _) => {
@@ -174,9 +191,27 @@ impl Config {
             introspection,
             audience,
             revocations,
+            limits,
             log,
         })
     }
+}
+
+/// A number, or `off`.
+fn per_minute(name: &'static str, text: &str, faults: &mut ConfigError) -> PerMinute {
+    if text == "off" {
+        return None;
+    }
+    let most = Quota::MOST_PER_MINUTE;
+    let limit = text
+        .parse()
+        .ok()
+        .filter(|limit: &NonZeroU32| limit.get() <= most);
+    if limit.is_none() {
+        let problem = format!("{text:?} is neither `off` nor a number from 1 to {most}");
+        faults.add(name, problem);
+    }
+    limit
 }
 
 /// The settings of introspection: all of them, or none.
@@ -327,8 +362,17 @@ mod tests {
     #[case::redis("REDIS_URL", "http://:hush@localhost", "REDIS_URL")]
     #[case::denylist("DENYLIST_PATH", "", "is empty")]
     #[case::audit("AUDIT_PATH", "/tmp/a", "has no audit log yet")]
-    #[case::rate("RATE_LIMIT", "off", "has no rate limits yet")]
-    #[case::failures("FAILURE_LIMIT", "", "has no rate limits yet")]
+    #[case::rate(
+        "RATE_LIMIT",
+        "0",
+        "\"0\" is neither `off` nor a number from 1 to 6000000"
+    )]
+    #[case::negative("RATE_LIMIT", "-1", "is neither `off` nor a number")]
+    #[case::not_a_number("RATE_LIMIT", "NaN", "is neither `off` nor a number")]
+    #[case::fraction("RATE_LIMIT", "1.5", "is neither `off` nor a number")]
+    #[case::too_many("RATE_LIMIT", "6000001", "is neither `off` nor a number")]
+    #[case::far_too_many("RATE_LIMIT", "99999999999", "is neither `off` nor a number")]
+    #[case::failures("FAILURE_LIMIT", "", "is neither `off` nor a number")]
     fn a_wrong_setting_is_named(#[case] name: &str, #[case] value: &str, #[case] says: &str) {
         let error = read(Mode::Serve, &[(name, value)]).unwrap_err();
         assert!(error.contains(name) && error.contains(says), "{error}");
@@ -341,14 +385,36 @@ mod tests {
             ("BIND", "nowhere"),
             ("ISSUER", "http://idp.example.com"),
             ("AUDIENCE", ""),
-            ("RATE_LIMIT", "60"),
+            ("RATE_LIMIT", "many"),
         ];
         assert_eq!(
             read(Mode::Serve, &variables).unwrap_err(),
             "unusable configuration: BIND \"nowhere\" is not like 127.0.0.1:8080; AUDIENCE is empty; \
              ISSUER http://idp.example.com is neither https nor on loopback; \
-             RATE_LIMIT is set, but this build has no rate limits yet"
+             RATE_LIMIT \"many\" is neither `off` nor a number from 1 to 6000000"
         );
+    }
+
+    #[rstest]
+    #[case(&[], Some(300), Some(60))]
+    #[case(&[("RATE_LIMIT", "off"), ("FAILURE_LIMIT", "off")], None, None)]
+    #[case(&[("RATE_LIMIT", "5"), ("FAILURE_LIMIT", "6000000")], Some(5), Some(6_000_000))]
+    fn limits_are_numbers_a_minute_or_off(
+        #[case] variables: &[(&str, &str)],
+        #[case] requests: Option<u32>,
+        #[case] failures: Option<u32>,
+    ) {
+        let limits = read(Mode::Serve, variables).unwrap().limits;
+        assert_eq!(limits.requests.map(NonZeroU32::get), requests);
+        assert_eq!(limits.failures.map(NonZeroU32::get), failures);
+        assert!(limits.shared.is_none());
+    }
+
+    #[test]
+    fn with_redis_requests_are_counted_there() {
+        let config = read(Mode::Serve, &[("REDIS_URL", "redis://:hush@localhost")]).unwrap();
+        assert!(config.limits.shared.is_some());
+        assert!(!format!("{config:?}").contains("hush"));
     }
 
     #[rstest]

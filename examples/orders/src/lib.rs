@@ -1,9 +1,9 @@
 //! The running example of gateless: orders over HTTP and gRPC, on one port, behind the same layers.
 //!
 //! ```text
-//! request ─► router ─► StripIdentityHeaders ─► OptionalHybridAuth ─► Denylist ─► ScopeGuard ─► handler or gRPC method
-//!                                              who is it,            revoked?    what does the table
-//!                                              if anybody?                       say of this route?
+//! request ─► router ─► StripIdentityHeaders ─► FailureLimit ─► OptionalHybridAuth ─► Denylist ─► RateLimit ─► ScopeGuard ─► handler
+//!                                              who guesses?    who is it,            revoked?    too much?    what does the table
+//!                                                              if anybody?                                    say of this route?
 //! ```
 //!
 //! [`app`] puts it together; [`policy`] says who may do what. Start with `cargo run -p orders`, which brings its own
@@ -13,6 +13,7 @@ mod auth;
 pub mod config;
 mod grpc;
 mod http;
+mod limits;
 pub mod policy;
 mod revocation;
 mod serve;
@@ -28,6 +29,7 @@ use gateless::strip::StripIdentityHeaders;
 use gateless::{ConfigError, OnOutage};
 
 pub use crate::auth::{Auth, bearer_auth, embedded_introspection, introspection};
+pub use crate::limits::{Limits, PerMinute};
 pub use crate::revocation::{Revocations, denylist};
 pub use crate::serve::serve;
 use crate::store::Store;
@@ -55,7 +57,13 @@ pub mod proto {
 /// # Errors
 ///
 /// [`ConfigError`] when the documents that declare the routes make no sense.
-pub fn app(auth: Auth, denylist: Denylist, store: Store) -> Result<Router, ConfigError> {
+pub fn app(
+    auth: Auth,
+    denylist: Denylist,
+    limits: &Limits,
+    store: Store,
+) -> Result<Router, ConfigError> {
+    let (rate, failures) = (limits.rate()?, limits.failures(&auth)?);
     let guard = ScopeGuard::table(policy::table()?);
     let probes = http::probes(auth.keys().clone(), denylist.handle().clone());
     let routes = http::routes(store.clone())
@@ -68,12 +76,20 @@ pub fn app(auth: Auth, denylist: Denylist, store: Store) -> Result<Router, Confi
         .layer(guard.clone())
         .layer(denylist.on_outage(hour));
     // The layer that is added last runs first.
-    let guarded = routes.layer(guard).layer(denylist).merge(operating);
+    let guarded = match rate {
+        Some(rate) => routes.layer(guard).layer(rate),
+        None => routes.layer(guard),
+    };
+    let guarded = guarded.layer(denylist).merge(operating);
     let authenticated = match auth {
         Auth::Bearer(auth) => guarded.layer(auth),
         Auth::Hybrid(.., auth) => guarded.layer(auth),
     };
-    Ok(authenticated.layer(StripIdentityHeaders::default()))
+    let limited = match failures {
+        Some(failures) => authenticated.layer(failures),
+        None => authenticated,
+    };
+    Ok(limited.layer(StripIdentityHeaders::default()))
 }
 
 /// The code of the README has to compile.

@@ -91,6 +91,7 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
         introspection,
         audience,
         revocations,
+        limits,
         log,
     } = config;
     tracing_subscriber::fmt()
@@ -118,7 +119,7 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
         .map_err(|error| format!("cannot listen on {bind}: {error}"))?;
     let address = listener.local_addr()?;
     let store = Store::new();
-    let app = orders::app(auth, denylist.clone(), store.clone())?;
+    let app = orders::app(auth, denylist.clone(), &limits, store.clone())?;
 
     // Nobody may be reading any more, which is no reason to stop serving.
     let mut out = io::stdout();
@@ -133,7 +134,7 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
             bearer.ready().await?;
             denylist.handle().ready().await?;
             announce(&mut out)?;
-            let all_right = tour::run(address, &issuer, &audience, &mut out).await?;
+            let all_right = tour::run(address, &issuer, &audience, &limits, &mut out).await?;
             drop(stop);
             server.await??;
             Ok(all_right)
@@ -143,7 +144,7 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
             let stop = stop_signal()?;
             let _ = announce(&mut out);
             if let Some(issuer) = &issuer {
-                let _ = tour::print_guide(address, issuer, &audience, &mut out);
+                let _ = tour::print_guide(address, issuer, &audience, &limits, &mut out);
             }
             orders::serve(listener, app, store, stop).await?;
             Ok(true)

@@ -44,7 +44,7 @@ async fn app_for(auth: OptionalBearerAuth, store: Store) -> Router {
     let log = Revocations::Process.open().unwrap();
     let denylist = denylist(log, &auth).unwrap();
     denylist.handle().ready().await.unwrap();
-    app(auth, denylist, store).unwrap()
+    app(auth, denylist, &Limits::OFF, store).unwrap()
 }
 
 fn bearer(scope: &str) -> String {

@@ -18,6 +18,7 @@ use gateless_testkit::{Fault, TestIssuer};
 use self::answer::{Answer, Expected};
 use self::client::Client;
 pub use self::guide::print_guide;
+use crate::limits::Limits;
 
 /// One request and the answer that it has to get.
 #[derive(Debug)]
@@ -34,6 +35,10 @@ enum Call {
     Get(&'static str),
     /// Path and JSON body.
     Post(&'static str, Cow<'static, str>),
+    /// The same again and again, until it is too much, but no more often than that.
+    Flood(&'static str, u32),
+    /// Each time with another token that was made up, until it is too much, but no more often than that.
+    Guess(&'static str, u32),
     GrpcList,
     /// Of one item.
     GrpcCreate(&'static str),
@@ -50,6 +55,7 @@ pub async fn run(
     address: SocketAddr,
     issuer: &TestIssuer,
     audience: &str,
+    limits: &Limits,
     out: &mut impl Write,
 ) -> io::Result<bool> {
     let mut tour = Tour {
@@ -76,6 +82,10 @@ pub async fn run(
     tokio::task::spawn_blocking(move || rotating.rotate()).await?;
     tour.take(&steps::new_key(issuer, audience)).await?;
     tour.take(&orphan).await?;
+    // At the end: whoever has guessed for long enough has to wait before anything new is looked at.
+    for step in steps::limits(issuer, audience, limits) {
+        tour.take(&step).await?;
+    }
 
     let Tour {
         out, sent, right, ..
@@ -127,6 +137,8 @@ impl Call {
     fn name(&self) -> String {
         match self {
             Self::Get(path) => format!("GET {path}"),
+            Self::Flood(path, _) => format!("GET {path}, again and again"),
+            Self::Guess(path, _) => format!("GET {path}, each time with another token"),
             Self::Post(path, _) => format!("POST {path}"),
             Self::GrpcList | Self::GrpcCreate(_) => format!("gRPC {}", self.path()),
         }
@@ -134,7 +146,9 @@ impl Call {
 
     const fn path(&self) -> &'static str {
         match self {
-            Self::Get(path) | Self::Post(path, _) => path,
+            Self::Get(path) | Self::Post(path, _) | Self::Flood(path, _) | Self::Guess(path, _) => {
+                path
+            }
             Self::GrpcList => "/orders.v1.Orders/List",
             Self::GrpcCreate(_) => "/orders.v1.Orders/Create",
         }

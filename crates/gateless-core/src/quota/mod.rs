@@ -42,6 +42,9 @@ pub struct Quota {
 }
 
 impl Quota {
+    /// The most units that there can be in a minute: [`check`](Self::check) refuses more.
+    pub const MOST_PER_MINUTE: u32 = 6_000_000;
+
     /// `limit` units in each `period`.
     #[must_use]
     pub const fn per(limit: u32, period: Duration) -> Self {

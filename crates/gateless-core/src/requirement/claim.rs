@@ -38,6 +38,10 @@ impl ClaimPath {
         let names: Box<[Box<str>]> = names.into_iter().map(Into::into).collect();
         (!names.is_empty()).then_some(Self(names))
     }
+
+    pub(super) fn names(&self) -> &[Box<str>] {
+        &self.0
+    }
 }
 
 impl fmt::Display for ClaimPath {
@@ -198,7 +202,7 @@ impl<'de> Visitor<'de> for At<'_> {
 }
 
 /// Whether a key is the name that is looked for.
-struct Is<'a>(Option<&'a str>);
+pub(super) struct Is<'a>(pub(super) Option<&'a str>);
 
 impl<'de> DeserializeSeed<'de> for Is<'_> {
     type Value = bool;

@@ -7,6 +7,7 @@ mod json;
 mod shortfall;
 #[cfg(test)]
 mod tests;
+mod value;
 
 use std::fmt;
 use std::time::Duration;
@@ -15,6 +16,7 @@ use self::check::Ask;
 pub use self::claim::{ClaimPath, ClaimValue};
 pub use self::hierarchy::ScopeHierarchy;
 pub use self::shortfall::{Shortfall, StepUp};
+pub(crate) use self::value::value as claim_value;
 use crate::acr::Acr;
 use crate::principal::{Principal, PrincipalKind};
 use crate::rejection::Rejection;

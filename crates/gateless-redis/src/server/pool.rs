@@ -3,10 +3,10 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use redis::{Cmd, FromRedisValue};
 use tokio::sync::Mutex as AsyncMutex;
 use tokio::time::Instant;
 
-use super::connect::Requests;
 use super::{Connection, Settings};
 use crate::error::Fault;
 
@@ -82,34 +82,99 @@ impl Pool {
 }
 
 /// One connection for many calls at once, none of which waits on purpose.
+///
+/// A call may be dropped at any point, by somebody who is in more of a hurry than the deadlines here. So connecting goes on
+/// without whoever began it, and a connection that owes an answer for too long is given up by whoever asks next.
 #[derive(Debug, Default)]
 pub(crate) struct Shared {
-    current: AsyncMutex<Option<Arc<Connection>>>,
+    current: Arc<AsyncMutex<Option<Arc<Line>>>>,
+    /// Whether the server may not forget by itself.
+    has_to_keep: bool,
+}
+
+/// A connection, and since when it owes an answer.
+#[derive(Debug)]
+pub(crate) struct Line {
+    connection: Connection,
+    silent_since: Mutex<Option<Instant>>,
 }
 
 impl Shared {
+    /// To a server that may not forget by itself.
+    pub(crate) fn that_keeps() -> Self {
+        Self {
+            current: Arc::default(),
+            has_to_keep: true,
+        }
+    }
+
     pub(crate) async fn get(
         &self,
-        settings: &Settings,
-        key: &[u8],
-    ) -> Result<(Arc<Connection>, Requests), Fault> {
-        let mut current = self.current.lock().await;
-        let open = current.as_ref().filter(|connection| connection.is_open());
-        let connection = match open {
-            Some(connection) => Arc::clone(connection),
-            None => Arc::new(Connection::open(settings, key).await?),
-        };
-        *current = Some(Arc::clone(&connection));
-        let requests = connection.requests();
-        Ok((connection, requests))
+        settings: &Arc<Settings>,
+        key: Vec<u8>,
+    ) -> Result<Arc<Line>, Fault> {
+        let mut current = Arc::clone(&self.current).lock_owned().await;
+        let within = settings.response_deadline();
+        let open = current.as_ref().filter(|line| line.is_of_use(within));
+        if let Some(line) = open {
+            return Ok(Arc::clone(line));
+        }
+        let (settings, has_to_keep) = (Arc::clone(settings), self.has_to_keep);
+        let opening = tokio::spawn(async move {
+            *current = None;
+            let connection = if has_to_keep {
+                Pool::open(&settings, &key).await?
+            } else {
+                Connection::open(&settings, &key).await?
+            };
+            let line = Arc::new(Line {
+                connection,
+                silent_since: Mutex::default(),
+            });
+            *current = Some(Arc::clone(&line));
+            Ok(line)
+        });
+        opening.await.unwrap_or_else(|ended| {
+            Err(Fault::Connect {
+                at: "the server".to_owned(),
+                source: ended.into(),
+            })
+        })
     }
 
     /// Something went wrong on this one: the next call has a new one.
-    pub(crate) async fn give_up(&self, failed: &Arc<Connection>) {
+    pub(crate) async fn give_up(&self, failed: &Arc<Line>) {
         let mut current = self.current.lock().await;
-        if (current.as_ref()).is_some_and(|connection| Arc::ptr_eq(connection, failed)) {
+        if (current.as_ref()).is_some_and(|line| Arc::ptr_eq(line, failed)) {
             *current = None;
         }
+    }
+}
+
+impl Line {
+    pub(crate) async fn ask<T: FromRedisValue>(
+        &self,
+        what: &'static str,
+        command: &Cmd,
+        within: Duration,
+    ) -> Result<T, Fault> {
+        self.silent_since().get_or_insert_with(Instant::now);
+        let answer = self.connection.requests().ask(what, command, within).await;
+        if !matches!(answer, Err(Fault::Silent { .. })) {
+            *self.silent_since() = None;
+        }
+        answer
+    }
+
+    fn is_of_use(&self, within: Duration) -> bool {
+        let is_silent = |since: Instant| since.elapsed() > within;
+        self.connection.is_open() && !self.silent_since().is_some_and(is_silent)
+    }
+
+    fn silent_since(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.silent_since
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

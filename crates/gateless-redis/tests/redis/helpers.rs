@@ -8,7 +8,7 @@ use gateless_core::{
     LogPosition, LogTail, RevocationChange, RevocationId, RevocationKind, RevocationLog,
     RevocationRecord, StoreError, Timestamp,
 };
-use gateless_redis::{RedisLog, RedisLogBuilder, RedisServer};
+use gateless_redis::{RedisLog, RedisLogBuilder, RedisQuotas, RedisServer};
 
 use crate::common::Server;
 
@@ -42,6 +42,10 @@ pub(crate) fn builder(server: &Server) -> RedisLogBuilder {
 
 pub(crate) fn log(server: &Server) -> RedisLog {
     builder(server).build().unwrap()
+}
+
+pub(crate) fn quotas(server: &Server) -> RedisQuotas {
+    RedisQuotas::new(RedisServer::builder(server.url()).build().unwrap())
 }
 
 pub(crate) type Records = BTreeMap<RevocationId, RevocationRecord>;

@@ -1,4 +1,4 @@
-//! The log and the store, against real servers.
+//! The log, the store and the quotas, against real servers.
 
 #![allow(
     clippy::unwrap_used,
@@ -11,6 +11,7 @@ mod common;
 mod helpers;
 mod log;
 mod model;
+mod quota;
 mod servers;
 mod trouble;
 mod way;

@@ -19,10 +19,10 @@ const FOLLOWERS: usize = 3;
 const LASTS: Duration = Duration::from_secs(8);
 
 /// Xorshift: the same for the same seed.
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, end: u64) -> u64 {
+    pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

@@ -3,8 +3,10 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use gateless_core::{LogTail, RevocationLog as _, SharedStore as _, StoreKey};
-use gateless_redis::{RedisLog, RedisServer, RedisServerBuilder, RedisStore};
+use gateless_core::{
+    Ask, Decision, LogTail, Quota, QuotaStore as _, RevocationLog as _, SharedStore as _, StoreKey,
+};
+use gateless_redis::{RedisLog, RedisQuotas, RedisServer, RedisServerBuilder, RedisStore};
 use gateless_testkit::{revocation_log_conformance, shared_store_conformance};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 
@@ -31,10 +33,14 @@ async fn use_it(builder: RedisServerBuilder) {
     let (seen, _) = changes(follow(&log, &position, A_WHILE).await);
     assert_eq!(seen.len(), 3);
     assert_eq!(load(&log).await.unwrap().0.len(), 1);
-    let store = RedisStore::new(server);
+    let store = RedisStore::new(server.clone());
     let key = StoreKey::new([1; 32]);
     store.put(&key, vec![1], HOUR).await.unwrap();
     assert_eq!(store.get(&key).await.unwrap(), Some(vec![1]));
+    let quotas = RedisQuotas::new(server);
+    let limits = [Quota::per_day(100).check().unwrap()];
+    let taken = quotas.take(&key, &limits, Ask::exactly(1)).await.unwrap();
+    assert_eq!(taken.decision, Decision::Granted(1));
 }
 
 #[tokio::test]
@@ -87,9 +93,10 @@ async fn a_user_with_the_documented_rights_is_enough() {
         let log = RedisLog::new(server.clone()).unwrap();
         let error = log.append(&[revoke(1)]).await.unwrap_err();
         let printed = format!(
-            "{} {server:?} {log:?} {:?}",
+            "{} {server:?} {log:?} {:?} {:?}",
             why(&error),
-            RedisStore::new(server.clone())
+            RedisStore::new(server.clone()),
+            RedisQuotas::new(server.clone())
         );
         assert!(!printed.contains("canary"), "{printed}");
     }

@@ -12,7 +12,7 @@ use super::metrics::{Found, TokenMetrics};
 use super::{BearerAuth, KeysUnavailable, OptionalBearerAuth};
 use crate::credentials::{Credentials, Presented};
 use crate::epoch::PolicyEpoch;
-use crate::gate::{BoxedWait, Gate, Head, Pass, Step, Verdict};
+use crate::gate::{BoxedWait, CredentialFingerprint, Gate, Head, Pass, Step, Verdict};
 use crate::keys::{Demand, KeyStore, Keys, Standing};
 
 /// Everything that is decided with: one configuration. Shared by all clones of a layer, and never changed.
@@ -59,6 +59,10 @@ impl Gate for BearerAuth {
             .decide(head, Err(Rejection::CredentialsMissing))
     }
 
+    fn fingerprint(&self, head: Head<'_>) -> Option<CredentialFingerprint> {
+        self.0.current().credentials.fingerprint(head)
+    }
+
     fn renderer(&self) -> Renderer {
         self.0.current().renderer.clone()
     }
@@ -70,6 +74,10 @@ impl Gate for OptionalBearerAuth {
 
     fn decide(&self, head: Head<'_>) -> Step<BoxedWait> {
         self.0.current().decide(head, Ok(Pass::anonymous()))
+    }
+
+    fn fingerprint(&self, head: Head<'_>) -> Option<CredentialFingerprint> {
+        self.0.current().credentials.fingerprint(head)
     }
 
     fn renderer(&self) -> Renderer {
@@ -125,6 +133,24 @@ impl Authenticator {
     pub(crate) fn recall_presented(&self, presented: Presented<'_>) -> Option<Verdict> {
         let memory = self.memory(presented.bytes())?;
         Some(self.verdict(self.recall(&memory)?))
+    }
+
+    /// Whether a token would be accepted by what was found out about it before. Nothing is counted by asking.
+    #[cfg(feature = "limit")]
+    pub(crate) fn knows(&self, presented: Presented<'_>) -> bool {
+        let is_good = || {
+            let Memory { tokens, key } = self.memory(presented.bytes())?;
+            let Recalled { known, .. } = tokens.recall(&key, &*self.clock)?;
+            let issuer = self.issuers.get(known.issuer)?;
+            let (held, standing) = issuer.keys.usable();
+            match known.finding {
+                Finding::Facts(facts) if standing != Standing::Missing => facts
+                    .judge(&held.keys, &issuer.policy, self.clock.wall())
+                    .ok(),
+                _ => None,
+            }
+        };
+        is_good().is_some()
     }
 
     /// Whether this is one of the issuers whose tokens are accepted.

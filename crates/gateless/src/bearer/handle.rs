@@ -219,6 +219,17 @@ impl BearerHandle {
     }
 }
 
+#[cfg(feature = "limit")]
+#[cfg_attr(docsrs, doc(cfg(feature = "limit")))]
+impl crate::known::KnownTokens for BearerHandle {
+    /// By the [`TokenCache`](super::TokenCache): without one no token is known.
+    fn knows(&self, head: crate::gate::Head<'_>) -> crate::known::Knowledge {
+        let current = self.current();
+        let is_known = |presented| current.knows(presented);
+        current.credentials.knowledge(head, is_known)
+    }
+}
+
 #[cfg(feature = "denylist")]
 #[cfg_attr(docsrs, doc(cfg(feature = "denylist")))]
 impl crate::verifier::TokenVerifier for BearerHandle {

@@ -13,7 +13,7 @@ pub use self::sources::CsrfDefence;
 pub(crate) use self::sources::Presented;
 use self::sources::{Cookie, Sources};
 pub use self::transport::{SecureTransport, TlsEvidence};
-use crate::gate::{Head, Pass};
+use crate::gate::{CredentialFingerprint, Head, Pass};
 
 /// Where a token is looked for in a request, and what happens to it there.
 ///
@@ -105,6 +105,40 @@ impl Credentials {
             return Err(PresentationFault::Exposed);
         }
         Ok(found)
+    }
+
+    /// What tells the credentials of a request from others: the token, wherever it stands. Where it is not presented well,
+    /// all that is in the `Authorization` fields, or without any the kind of fault.
+    pub(crate) fn fingerprint(&self, head: Head<'_>) -> Option<CredentialFingerprint> {
+        Some(match self.sources.find(head) {
+            Ok(None) => return None,
+            Ok(Some(presented)) => CredentialFingerprint::of(presented.bytes()),
+            Err(fault) => {
+                let values = head.headers.get_all(AUTHORIZATION).iter();
+                let values: Vec<_> = values.map(HeaderValue::as_bytes).collect();
+                match values.as_slice() {
+                    [] => CredentialFingerprint::of(fault.code().as_bytes()),
+                    // No value of a field has a line feed in it.
+                    values => CredentialFingerprint::of(&values.join(&b'\n')),
+                }
+            }
+        })
+    }
+
+    /// What is known of the credentials of a request, where `is_known` says whether a token is good.
+    #[cfg(feature = "limit")]
+    pub(crate) fn knowledge<'r>(
+        &self,
+        head: Head<'r>,
+        is_known: impl FnOnce(Presented<'r>) -> bool,
+    ) -> crate::known::Knowledge {
+        use crate::known::Knowledge;
+
+        match self.find(head) {
+            Ok(None) => Knowledge::NoCredentials,
+            Ok(Some(presented)) if is_known(presented) => Knowledge::KnownGood,
+            Ok(Some(_)) | Err(_) => Knowledge::Unknown,
+        }
     }
 
     /// A request with a good token goes on.

@@ -45,3 +45,44 @@ fn credentials_are_found(
     let token = found.and_then(|found| found.map(|found| found.token()).transpose());
     assert_eq!(token, expected);
 }
+
+#[rstest]
+#[case::none(&[], &[], true)]
+#[case::of_another_scheme(&["Basic dXNlcg=="], &[], true)]
+#[case::the_same(&["Bearer abc"], &["Bearer abc"], true)]
+#[case::wherever_it_stands(&["Bearer abc"], &["x-token:abc"], true)]
+#[case::written_differently(&["Bearer abc"], &["bearer   abc"], true)]
+#[case::another(&["Bearer abc"], &["Bearer abd"], false)]
+#[case::broken_differently(&["Bearer a,b"], &["Bearer a,c"], false)]
+#[case::too_long(&["Bearer 123456789"], &["Bearer 123456780"], false)]
+#[case::repeated(&["Bearer a", "Bearer b"], &["Bearer a", "Bearer c"], false)]
+#[case::repeated_or_not(&["Bearer a", "Bearer b"], &["Bearer a"], false)]
+#[case::broken_elsewhere(&["x-token:123456789"], &["x-token:123456780"], true)]
+#[case::there_or_not(&["Bearer abc"], &[], false)]
+fn tk_16_credentials_are_told_apart(
+    #[case] one: &[&str],
+    #[case] other: &[&str],
+    #[case] are_the_same: bool,
+) {
+    let credentials = Credentials::new()
+        .max_token_len(8)
+        .header(http::HeaderName::from_static("x-token"));
+    let fingerprint = |values: &[&str]| {
+        let mut headers = HeaderMap::new();
+        for value in values {
+            let (name, value) = match value.split_once(':') {
+                Some((_, value)) => ("x-token", value),
+                None => ("authorization", *value),
+            };
+            headers.append(name, HeaderValue::from_str(value).unwrap());
+        }
+        let (uri, extensions) = (Uri::from_static("/"), Extensions::new());
+        credentials.fingerprint(Head {
+            method: &Method::GET,
+            uri: &uri,
+            headers: &headers,
+            extensions: &extensions,
+        })
+    };
+    assert_eq!(fingerprint(one) == fingerprint(other), are_the_same);
+}

@@ -21,7 +21,7 @@ use super::{Introspection, OptionalIntrospection};
 use crate::credentials::{Credentials, Presented};
 use crate::digest::Digester;
 use crate::epoch::PolicyEpoch;
-use crate::gate::{BoxedWait, Gate, Head, Pass, Step, Verdict};
+use crate::gate::{BoxedWait, CredentialFingerprint, Gate, Head, Pass, Step, Verdict};
 
 /// Everything that is decided with: one configuration. Shared by all clones of a layer, and never changed.
 pub(crate) struct Introspector {
@@ -54,6 +54,10 @@ impl Gate for Introspection {
             .decide(head, Err(Rejection::CredentialsMissing))
     }
 
+    fn fingerprint(&self, head: Head<'_>) -> Option<CredentialFingerprint> {
+        self.0.current().credentials.fingerprint(head)
+    }
+
     fn renderer(&self) -> Renderer {
         self.0.current().renderer.clone()
     }
@@ -65,6 +69,10 @@ impl Gate for OptionalIntrospection {
 
     fn decide(&self, head: Head<'_>) -> Step<BoxedWait> {
         self.0.current().decide(head, Ok(Pass::anonymous()))
+    }
+
+    fn fingerprint(&self, head: Head<'_>) -> Option<CredentialFingerprint> {
+        self.0.current().credentials.fingerprint(head)
     }
 
     fn renderer(&self) -> Renderer {
@@ -151,6 +159,24 @@ impl Introspector {
             },
             _ => Err(TokenFault::Malformed),
         }
+    }
+
+    /// Whether a token would be accepted by what its server said not long ago. Nobody is asked, and nothing is counted.
+    #[cfg(feature = "limit")]
+    pub(crate) fn knows(&self, presented: Presented<'_>) -> bool {
+        let is_good = || {
+            let (key, answers) = (self.key(presented.bytes()), self.answers.as_ref()?);
+            let (now, wall) = (self.clock.monotonic(), self.clock.wall());
+            let facts = match answers.good(&key) {
+                Some(Known { facts, fresh_until }) if now < fresh_until => facts,
+                Some(_) => return None,
+                // Its facts were not good enough then, and may be now.
+                None => answers.refused(&key, now)?.ok()?,
+            };
+            let is_over = wall >= facts.expires_at();
+            facts.judge(&self.policy, wall).ok().filter(|_| !is_over)
+        };
+        is_good().is_some()
     }
 
     /// Judges a token by what its server said not long ago; `None` when it has to be asked.

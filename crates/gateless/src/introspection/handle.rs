@@ -198,6 +198,18 @@ impl Introspector {
     }
 }
 
+#[cfg(feature = "limit")]
+#[cfg_attr(docsrs, doc(cfg(feature = "limit")))]
+impl crate::known::KnownTokens for IntrospectionHandle {
+    /// By the [`AnswerCache`](super::AnswerCache): a token is known for as long as an answer is fresh, and no token is
+    /// without one. What instances share is not asked.
+    fn knows(&self, head: crate::gate::Head<'_>) -> crate::known::Knowledge {
+        let current = self.current();
+        let is_known = |presented| current.knows(presented);
+        current.credentials.knowledge(head, is_known)
+    }
+}
+
 #[cfg(feature = "denylist")]
 #[cfg_attr(docsrs, doc(cfg(feature = "denylist")))]
 impl crate::verifier::TokenVerifier for IntrospectionHandle {

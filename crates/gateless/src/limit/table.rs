@@ -5,7 +5,7 @@
 //! of whom nothing is known is better off than that. So a flood of callers can make strangers a little poorer, and it cannot make
 //! anybody forget what they had.
 
-use std::hash::{BuildHasher as _, Hash, Hasher as _, RandomState};
+use std::hash::{BuildHasher as _, DefaultHasher, Hash, Hasher as _, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gateless_core::{Ask, Decision, Limit, decide};
@@ -23,9 +23,31 @@ pub(super) struct Tagger(RandomState);
 
 impl Tagger {
     pub(super) fn tag(&self, of: &impl Hash) -> Tag {
+        Tag(self.0.hash_one(of))
+    }
+
+    /// Of something that is fed piece by piece, if it can be.
+    pub(super) fn tag_by<E>(
+        &self,
+        feed: impl FnOnce(&mut DefaultHasher) -> Result<(), E>,
+    ) -> Result<Tag, E> {
         let mut hasher = self.0.build_hasher();
-        of.hash(&mut hasher);
-        Tag(hasher.finish())
+        feed(&mut hasher)?;
+        Ok(Tag(hasher.finish()))
+    }
+}
+
+impl Tag {
+    /// Something to choose a shard by.
+    pub(super) fn part(self) -> usize {
+        // Neither the lowest bits nor the highest ones: tables use those.
+        usize::try_from(self.0 >> 32 & 0xffff).unwrap_or_default()
+    }
+
+    /// Something to spread waits by: another one for each caller at each time.
+    pub(super) const fn mixed_with(self, now: u64) -> u64 {
+        // Fibonacci hashing: neighbouring times are far apart.
+        (self.0 ^ now).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 16
     }
 }
 
@@ -108,9 +130,7 @@ impl Table {
     }
 
     fn shard(&self, tag: Tag) -> MutexGuard<'_, Shard> {
-        // Neither the lowest bits nor the highest ones: the shard's own table uses those.
-        let shard = usize::try_from(tag.0 >> 32 & 0xffff).unwrap_or_default();
-        let shard = self.shards.get(shard & (self.shards.len() - 1));
+        let shard = self.shards.get(tag.part() & (self.shards.len() - 1));
         lock(shard.expect("the mask leaves none but places that there are"))
     }
 }

@@ -9,6 +9,7 @@
 //! | [`keys`] | where do keys come from, and what happens when the issuer is away? |
 //! | `introspection` | what about tokens that say nothing by themselves? |
 //! | `revocation` | how does a token end before its time, everywhere? |
+//! | `limits` | how much may a caller have, and who slows down whoever guesses? |
 //! | [`failing_closed`] | what happens in an outage, and what can be done in an emergency? |
 //! | [`refusals`] | what does a caller see, and what do I see? |
 //! | [`observing`] | what is counted and logged, under which names? |
@@ -19,6 +20,8 @@ pub mod getting_started;
 #[cfg(feature = "introspection")]
 pub mod introspection;
 pub mod keys;
+#[cfg(feature = "limit")]
+pub mod limits;
 pub mod observing;
 pub mod ordering;
 pub mod refusals;

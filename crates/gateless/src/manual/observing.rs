@@ -22,6 +22,8 @@
 //! | `gateless_introspections_under_way` | gauge | `issuer` | calls of the endpoint at the moment |
 //! | `gateless_introspection_cache_entries` | gauge | `issuer`, `pool`: `good`, `bad` | answers that are remembered |
 //! | `gateless_shared_answers_total` | counter | `issuer`, `result`: `found`, `missing`, `unused`, `unavailable`, `slow`, `unreadable` | answers looked up where a fleet shares them, and those that could not be put there |
+//! | `gateless_failure_limit_total` | counter | `result`: `counted`, `repeated`, `genuine`, `refused`, `known` | refused credentials that count, that count already, and that do not because their issuer made them; then requests from where too many were refused: those that got 429, and those whose token is known to be good |
+//! | `gateless_failure_limit_prefixes` | gauge | – | places from where credentials were refused, when one last counted |
 //! | `gateless_denylist_checks_total` | counter | `result`: `clear`, `stale`, `open`, `outlives`, `unknown` | callers that were looked for in the denylist and not found: in one that is up to date, in one that is not (by `OnOutage`, or on a route that goes on whatever happens), those whose token lives too long for it, and those that got 503 |
 //! | `gateless_denylist_revoked_used_total` | counter | `kind`: `token`, `session`, `key`, `subject`, `client`, `issuer`, `everything` | requests with something that was revoked |
 //! | `gateless_denylist_changes_total` | counter | `change`: `revoke`, `unrevoke`, `failed`; `kind` | changes that were asked for at this instance |
@@ -29,6 +31,9 @@
 //! | `gateless_denylist_records` | gauge | – | records that are held |
 //! | `gateless_denylist_capacity` | gauge | – | records that can be held |
 //! | `gateless_denylist_age_seconds` | gauge | – | how long ago the list was known to be complete, once a second |
+//! | `gateless_limit_requests_total` | counter | `limit`, `result`: `admitted`, `refused`, `shadowed`, `unlimited`, `let_through`, `unavailable` | requests that a `RateLimit` decided on; `limit` is its name. `shadowed` ones would have been refused; those that were `let_through` or `unavailable` came while the store of a fleet was away |
+//! | `gateless_limit_store_calls_total` | counter | `result`: `granted`, `refused`, `failed`, `timed_out` | calls of the store in which a fleet counts its limits, by how they ended |
+//! | `gateless_limit_without_store_total` | counter | `policy`: `closed`, `share`, `open` | requests that were decided on without that store, by what `LimitOutage` says |
 //! | `gateless_reloads_total` | counter | `result`: `applied`, `refused` | new configurations |
 //!
 //! `code` and `reason` are those of [`Rejection`](crate::Rejection), `issuer` is one of those configured, `stage` the
@@ -40,7 +45,9 @@
 //! server any more. `gateless_introspected_tokens_total` with `stale` or `unanswered` is an outage that callers notice, or
 //! are about to. `gateless_denylist_age_seconds` beyond a few seconds: what is revoked does not arrive.
 //! `gateless_denylist_syncs_total{result="lost"}`: the log has lost its data. `gateless_denylist_revoked_used_total` that rises:
-//! somebody uses what was taken from them. And `gateless_refusals_total` with the code `pipeline_misordered` or `route_undeclared`, which are faults of the deployment.
+//! somebody uses what was taken from them. `gateless_limit_requests_total` with `let_through` or `unavailable`: the store of the
+//! fleet is away, and limits do not hold as they should.
+//! `gateless_failure_limit_total{result="refused"}` that rises: somebody guesses. And `gateless_refusals_total` with the code `pipeline_misordered` or `route_undeclared`, which are faults of the deployment.
 //!
 //! ## Events and spans
 //!
@@ -49,7 +56,7 @@
 //! | name | level | fields | says |
 //! |---|---|---|---|
 //! | `gateless.refused` | debug | `stage`, `code`, `reason` | a request was refused |
-//! | `gateless.misordered` | error | `stage` | a stage found no caller; once for a process |
+//! | `gateless.misordered` | error | `stage` | a stage did not find what an earlier one leaves behind, such as the caller; once for a process |
 //! | `gateless.undeclared` | error | `route` | the router has a route that is not in the table; once for each |
 //! | `gateless.unrouted` | error | – | a table is mounted where no route is known; once for a table |
 //! | `gateless.keys.fetch` | info, a span | `issuer` | a fetch, from its beginning to its end |
@@ -67,6 +74,8 @@
 //! | `gateless.introspection.recovered` | info | `issuer` | it answers again |
 //! | `gateless.introspection.secret` | warn | `error` | a secret could not be read again; the old one goes on |
 //! | `gateless.shared.failed` | debug | `error` | a shared store failed |
+//! | `gateless.limit.no_peer` | error | `stage` | nobody says where requests come from; once for a process |
+//! | `gateless.failure_limit.reached` | warn | `unlogged` | too many credentials were refused from one place; at most once a second, `unlogged` counts the requests in between. It does not say from where: an address is personal data |
 //! | `gateless.denylist.loaded` | info | `records` | the list was loaded |
 //! | `gateless.denylist.failed` | warn | `reason` | its log cannot be followed; once for an outage |
 //! | `gateless.denylist.gap` | warn | – | changes were missed: the list is loaded anew |
@@ -82,6 +91,9 @@
 //! | `gateless.denylist.signed_out` | info | `issuer`, `id` | an OpenID provider said that somebody has signed out |
 //! | `gateless.denylist.logout_refused` | debug | `code` | a logout token was refused, and why |
 //! | `gateless.denylist.revoked_used` | info | `issuer`, `kind`, `token` | somebody used what was revoked |
+//! | `gateless.limit.store_failed` | warn | `error` | the store of limits failed five times in a row and is left alone, but for one call a second; once for an outage |
+//! | `gateless.limit.store_back` | info | – | it answers again |
+//! | `gateless.limit.shadowed` | debug | `limit`, `reason` | a limit in shadow would have refused a request |
 //! | `gateless.reloaded` | info | `epoch` | a new configuration decides |
 //! | `gateless.not_reloaded` | error | `epoch`, `error` | it could not be used; the old one goes on |
 //!

@@ -1,7 +1,7 @@
 //! # Which layer goes where
 //!
 //! ```text
-//! request ─► StripIdentityHeaders ─► BearerAuth ─► Denylist ─► ScopeGuard ─► handler
+//! request ─► StripIdentityHeaders ─► FailureLimit ─► BearerAuth ─► Denylist ─► RateLimit ─► ScopeGuard ─► handler
 //! ```
 //!
 //! - **One layer authenticates**: [`BearerAuth`](crate::bearer::BearerAuth), `Introspection`, or `HybridAuth` where some
@@ -14,6 +14,10 @@
 //!   `tower_http::sensitive_headers` there.
 //! - **`Denylist`** goes directly behind the authentication, around the same routes. What is inside of the authentication and
 //!   outside of it takes revoked tokens.
+//! - **`FailureLimit`** goes outside of the authentication: it counts what that refuses. Inside of it, it would never see
+//!   anything.
+//! - **`RateLimit`** and `ConcurrencyLimit` go behind the denylist, so that revoked tokens take nothing from their former owners, and
+//!   outside of the guard, so that refused requests count too.
 //! - **`ScopeGuard`** goes where the route is known: on a method router, with `route_layer`, or around one service; with
 //!   a table, on the whole router, inside of the authentication. See [`routes`](super::routes).
 //!

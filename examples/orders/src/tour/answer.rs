@@ -10,6 +10,7 @@ pub(super) enum Answer {
     Http {
         status: u16,
         challenge: Option<String>,
+        retry_after: Option<String>,
         body: String,
     },
     Grpc {
@@ -25,6 +26,8 @@ pub(super) enum Expected {
         status: u16,
         /// What `WWW-Authenticate` begins with, and what else is in it. Without any there must be no challenge.
         challenge: Vec<&'static str>,
+        /// Whether there is a `Retry-After`.
+        waits: bool,
         /// What is in the body.
         body: &'static str,
     },
@@ -36,6 +39,7 @@ impl Expected {
         Self::Http {
             status,
             challenge: Vec::new(),
+            waits: false,
             body: "",
         }
     }
@@ -47,6 +51,14 @@ impl Expected {
     pub(super) fn challenge(mut self, has: &'static str) -> Self {
         if let Self::Http { challenge, .. } = &mut self {
             challenge.push(has);
+        }
+        self
+    }
+
+    /// `Retry-After` says when to come back.
+    pub(super) const fn told_to_wait(mut self) -> Self {
+        if let Self::Http { waits, .. } = &mut self {
+            *waits = true;
         }
         self
     }
@@ -65,11 +77,13 @@ impl Expected {
                 Self::Http {
                     status,
                     challenge,
+                    waits,
                     body,
                 },
                 Answer::Http {
                     status: sent_status,
                     challenge: sent_challenge,
+                    retry_after,
                     body: sent_body,
                 },
             ) => {
@@ -77,6 +91,9 @@ impl Expected {
                     return Err(format!("the status is not {status}"));
                 }
                 judge_challenge(challenge, sent_challenge.as_deref())?;
+                if *waits && retry_after.is_none() {
+                    return Err("there is no Retry-After".to_owned());
+                }
                 if !sent_body.contains(body) {
                     return Err(format!("the body has no {body}"));
                 }
@@ -121,12 +138,21 @@ impl Answer {
     pub(super) fn details(&self) -> Vec<String> {
         match self {
             Self::Http {
-                challenge, body, ..
+                challenge,
+                retry_after,
+                body,
+                ..
             } => {
                 let challenge = challenge
                     .iter()
                     .map(|value| format!("WWW-Authenticate: {value}"));
-                challenge.chain([excerpt(body)]).collect()
+                let retry_after = retry_after
+                    .iter()
+                    .map(|value| format!("Retry-After: {value}"));
+                challenge
+                    .chain(retry_after)
+                    .chain([excerpt(body)])
+                    .collect()
             }
             Self::Grpc { .. } => Vec::new(),
         }

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
@@ -39,6 +39,17 @@ impl Client {
     pub(super) async fn send(&mut self, step: &Step) -> Result<Answer, String> {
         match &step.call {
             Call::Get(path) => self.http(self.http.get(self.url(path)), step).await,
+            Call::Flood(path, most) => {
+                let request = |_| self.http.get(self.url(path));
+                self.until_refused(*most, request, step).await
+            }
+            Call::Guess(path, most) => {
+                let request = |number| {
+                    let guess = format!("guess-{number}");
+                    self.http.get(self.url(path)).bearer_auth(guess)
+                };
+                self.until_refused(*most, request, step).await
+            }
             Call::Post(path, body) => {
                 let request = self
                     .http
@@ -66,6 +77,23 @@ impl Client {
         }
     }
 
+    /// The first answer that says that it was too much, or the last one.
+    async fn until_refused(
+        &self,
+        most: u32,
+        request: impl Fn(u32) -> reqwest::RequestBuilder,
+        step: &Step,
+    ) -> Result<Answer, String> {
+        let mut answer = Err("nothing was sent".to_owned());
+        for number in 1..=most {
+            answer = self.http(request(number), step).await;
+            if !matches!(answer, Ok(Answer::Http { status, .. }) if status != 429) {
+                break;
+            }
+        }
+        answer
+    }
+
     async fn http(
         &self,
         mut request: reqwest::RequestBuilder,
@@ -76,12 +104,14 @@ impl Client {
         }
         let response = request.send().await.map_err(|error| reason(&error))?;
         let status = response.status().as_u16();
-        let challenge = response.headers().get(WWW_AUTHENTICATE);
-        let challenge =
-            challenge.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        let field = |name| {
+            let value = response.headers().get(name);
+            value.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
         Ok(Answer::Http {
             status,
-            challenge,
+            challenge: field(WWW_AUTHENTICATE),
+            retry_after: field(RETRY_AFTER),
             body: response.text().await.map_err(|error| reason(&error))?,
         })
     }

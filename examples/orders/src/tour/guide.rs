@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use gateless_testkit::TestIssuer;
 
 use super::{Call, Step, steps};
+use crate::limits::Limits;
 
 /// Prints the tour as lines to be pasted into a shell, with tokens that are good for an hour.
 ///
@@ -17,6 +18,7 @@ pub fn print_guide(
     address: SocketAddr,
     issuer: &TestIssuer,
     audience: &str,
+    limits: &Limits,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let address = reachable(address);
@@ -26,6 +28,7 @@ pub fn print_guide(
     for step in standing
         .into_iter()
         .chain(steps::revocation(issuer, audience))
+        .chain(steps::limits(issuer, audience, limits))
     {
         writeln!(out, "# {}\n# expected: {}", step.title, step.expected)?;
         writeln!(out, "{}", curl(&step, address))?;
@@ -59,6 +62,11 @@ fn curl(step: &Step, address: SocketAddr) -> String {
         Call::Post(path, body) => format!(
             "curl -s -i 'http://{address}{path}'{credentials} -H 'Content-Type: application/json' -d '{body}'"
         ),
+        Call::Flood(path, most) => again(*most, &format!("'http://{address}{path}'{credentials}")),
+        Call::Guess(path, most) => {
+            let guess = "-H \"Authorization: Bearer guess-$i\"";
+            again(*most, &format!("'http://{address}{path}' {guess}"))
+        }
         Call::GrpcList | Call::GrpcCreate(_) => {
             let path = step.call.path();
             // An empty message in its frame. It is enough: what decides here is the token.
@@ -70,9 +78,16 @@ fn curl(step: &Step, address: SocketAddr) -> String {
     }
 }
 
+/// How often there was which status.
+fn again(times: u32, what: &str) -> String {
+    format!(
+        "for i in $(seq {times}); do curl -s -o /dev/null -w '%{{http_code}}\\n' {what}; done | sort | uniq -c"
+    )
+}
+
 fn grpcurl(step: &Step, address: SocketAddr) -> Option<String> {
     let message = match &step.call {
-        Call::Get(_) | Call::Post(..) => return None,
+        Call::Get(_) | Call::Post(..) | Call::Flood(..) | Call::Guess(..) => return None,
         Call::GrpcList => "{}".to_owned(),
         Call::GrpcCreate(item) => format!(r#"{{"item":"{item}","quantity":1}}"#),
     };

@@ -6,6 +6,7 @@ use gateless_testkit::{TestIssuer, TokenBuilder};
 
 use super::answer::Expected;
 use super::{Call, Step};
+use crate::limits::{Limits, PerMinute};
 
 /// How long the tokens are good: long enough to read the guide at leisure.
 const LIFETIME: i64 = 3_600;
@@ -181,6 +182,58 @@ pub(super) fn revocation(issuer: &TestIssuer, audience: &str) -> [Step; 6] {
             expected: Expected::http(200).body(r#""status":"stored""#),
         },
     ]
+}
+
+/// To be sent one after the other, and last: too much, and too many guesses.
+pub(super) fn limits(issuer: &TestIssuer, audience: &str, limits: &Limits) -> Vec<Step> {
+    let token = |subject| token(issuer, audience, subject, "orders:read").mint();
+    let mut steps = Vec::new();
+    let list = Call::Get("/orders");
+    let too_many = Expected::http(429)
+        .told_to_wait()
+        .body(r#""code":"rate_exceeded""#);
+    // A limit that is beyond a tour is not shown.
+    let most = |limit: PerMinute| {
+        limit
+            .map(|limit| limit.get().saturating_mul(2))
+            .filter(|most| *most <= 5_000)
+    };
+    if let Some(most) = most(limits.requests) {
+        steps.push(Step {
+            title: "a caller who does not stop is told when to come back",
+            call: Call::Flood("/orders", most),
+            tokens: vec![token("frank")],
+            expected: too_many.clone(),
+        });
+        steps.push(Step {
+            title: "nobody else notices",
+            call: list.clone(),
+            tokens: vec![token("grace")],
+            expected: Expected::http(200).body(r#"{"orders":["#),
+        });
+    }
+    if let Some(most) = most(limits.failures) {
+        let known = token("heidi");
+        steps.push(Step {
+            title: "a token that will be known as good",
+            call: list.clone(),
+            tokens: vec![known.clone()],
+            expected: Expected::http(200),
+        });
+        steps.push(Step {
+            title: "somebody guesses tokens: after so many nobody looks at the next one",
+            call: Call::Guess("/orders", most),
+            tokens: vec![],
+            expected: too_many,
+        });
+        steps.push(Step {
+            title: "the token that is known goes on, from the same address",
+            call: list,
+            tokens: vec![known],
+            expected: Expected::http(200).body(r#"{"orders":["#),
+        });
+    }
+    steps
 }
 
 /// To be sent while the introspection endpoint is away: a token that was asked about before, and one that was not.

@@ -1,3 +1,5 @@
+use std::num::NonZeroU32;
+
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -5,6 +7,15 @@ use super::*;
 use crate::store::Store;
 
 const AUDIENCE: &str = "https://orders.example.com";
+
+/// Limits that are soon reached.
+fn limits() -> Limits {
+    Limits {
+        requests: NonZeroU32::new(40),
+        failures: NonZeroU32::new(20),
+        shared: None,
+    }
+}
 
 /// The service on a free port, and what stops it when it is dropped.
 async fn start(issuer: &TestIssuer) -> (SocketAddr, oneshot::Sender<()>) {
@@ -22,7 +33,7 @@ async fn start(issuer: &TestIssuer) -> (SocketAddr, oneshot::Sender<()>) {
     let log = crate::Revocations::Process.open().unwrap();
     let denylist = crate::denylist(log, &auth).unwrap();
     denylist.handle().ready().await.unwrap();
-    let app = crate::app(auth, denylist, store.clone()).unwrap();
+    let app = crate::app(auth, denylist, &limits(), store.clone()).unwrap();
     tokio::spawn(crate::serve(listener, app, store, stopped));
     (address, stop)
 }
@@ -32,10 +43,12 @@ async fn every_answer_of_the_tour_is_right() {
     let issuer = TestIssuer::serve().await.unwrap();
     let (address, _stop) = start(&issuer).await;
     let mut out = Vec::new();
-    let all_right = run(address, &issuer, AUDIENCE, &mut out).await.unwrap();
+    let all_right = run(address, &issuer, AUDIENCE, &limits(), &mut out)
+        .await
+        .unwrap();
     let out = String::from_utf8(out).unwrap();
     assert!(all_right, "{out}");
-    assert!(out.ends_with("24 of 24 answers were right\n"), "{out}");
+    assert!(out.ends_with("29 of 29 answers were right\n"), "{out}");
 }
 
 #[tokio::test]
@@ -44,7 +57,14 @@ async fn a_wrong_answer_shows() {
     let (address, _stop) = start(&issuer).await;
     let mut out = Vec::new();
     // Tokens for an audience that the service is not.
-    let all_right = run(address, &issuer, "https://elsewhere.example.com", &mut out).await;
+    let all_right = run(
+        address,
+        &issuer,
+        "https://elsewhere.example.com",
+        &limits(),
+        &mut out,
+    )
+    .await;
     let out = String::from_utf8(out).unwrap();
     assert!(!all_right.unwrap(), "{out}");
     assert!(out.contains("WRONG     the status is not 200"), "{out}");
@@ -55,12 +75,18 @@ async fn the_guide_has_a_line_for_every_step() {
     let issuer = TestIssuer::new();
     let mut out = Vec::new();
     let address = "0.0.0.0:8080".parse().unwrap();
-    print_guide(address, &issuer, AUDIENCE, &mut out).unwrap();
+    print_guide(address, &issuer, AUDIENCE, &limits(), &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();
     let steps = steps::standing(&issuer, AUDIENCE, "opaque").len();
     let steps = steps + steps::revocation(&issuer, AUDIENCE).len();
-    assert_eq!(out.matches("curl -s -i ").count(), steps);
-    assert_eq!(out.matches("http://127.0.0.1:8080/").count(), steps);
+    assert_eq!(out.matches("curl -s -i ").count(), steps + 3);
+    assert_eq!(out.matches("curl -s -o ").count(), 2);
+    assert_eq!(out.matches("http://127.0.0.1:8080/").count(), steps + 5);
+    let quiet = |out: &mut Vec<u8>| print_guide(address, &issuer, AUDIENCE, &Limits::OFF, out);
+    let mut without = Vec::new();
+    quiet(&mut without).unwrap();
+    let without = String::from_utf8(without).unwrap();
+    assert_eq!(without.matches("http://127.0.0.1:8080/").count(), steps);
     assert_eq!(out.matches("\ngrpcurl ").count(), 5);
 }
 
@@ -69,6 +95,7 @@ fn a_challenge_too_many_or_too_few_is_wrong() {
     let answer = |challenge: Option<&str>| Answer::Http {
         status: 401,
         challenge: challenge.map(str::to_owned),
+        retry_after: None,
         body: String::new(),
     };
     let bare = Expected::http(401).challenge("Bearer");

@@ -1,0 +1,116 @@
+//! What a request costs.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use gateless_core::{ConfigError, Route};
+use http::Method;
+
+use crate::gate::Head;
+use crate::matched::Matched;
+
+type ByRequest = dyn Fn(Head<'_>) -> u32 + Send + Sync;
+
+/// What requests cost: one unit, unless something else was said.
+#[derive(Clone)]
+pub(super) struct Costs {
+    usual: u32,
+    http: HashMap<Box<str>, Vec<(Method, u32)>>,
+    /// By path: `/orders.v1.Orders/Create`.
+    grpc: HashMap<Box<str>, u32>,
+    by_request: Option<Arc<ByRequest>>,
+}
+
+impl Costs {
+    pub(super) fn new() -> Self {
+        Self {
+            usual: 1,
+            http: HashMap::new(),
+            grpc: HashMap::new(),
+            by_request: None,
+        }
+    }
+
+    pub(super) const fn usual(&mut self, units: u32) {
+        self.usual = units;
+    }
+
+    pub(super) fn route(&mut self, route: Route, units: u32) {
+        match route {
+            Route::Http { method, path } => {
+                self.http.entry(path).or_default().push((method, units));
+            }
+            Route::Grpc { method } => {
+                self.grpc.insert(format!("/{method}").into(), units);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn by_request(&mut self, cost: Arc<ByRequest>) {
+        self.by_request = Some(cost);
+    }
+
+    /// `burst` is the smallest of all quotas: what costs more could never be had for its price.
+    pub(super) fn check(&self, burst: u32, faults: &mut ConfigError) {
+        if self.usual > burst {
+            let problem = format!("of {} is above a burst of {burst}", self.usual);
+            faults.add("cost", problem);
+        }
+        let http = self.http.iter().flat_map(|(path, methods)| {
+            let methods = methods.iter();
+            methods.map(move |(method, units)| (format!("{method} {path}"), *units))
+        });
+        let grpc = self.grpc.iter();
+        let grpc = grpc.map(|(path, units)| (format!("gRPC {path}"), *units));
+        let mut above: Vec<_> = http
+            .chain(grpc)
+            .filter(|(_, units)| *units > burst)
+            .collect();
+        above.sort_unstable();
+        for (route, units) in above {
+            let problem = format!("of {route}, {units}, is above a burst of {burst}");
+            faults.add("route_cost", problem);
+        }
+    }
+
+    pub(super) fn of(&self, head: Head<'_>) -> u32 {
+        if let Some(cost) = &self.by_request {
+            return cost(head);
+        }
+        self.of_route(head).unwrap_or(self.usual)
+    }
+
+    fn of_route(&self, head: Head<'_>) -> Option<u32> {
+        if !self.grpc.is_empty()
+            && let Some(units) = self.grpc.get(head.uri.path())
+        {
+            return Some(*units);
+        }
+        if self.http.is_empty() {
+            return None;
+        }
+        let Matched::Route(route) = Matched::of(head) else {
+            return None;
+        };
+        let methods = self.http.get(route)?;
+        let of = |wanted: &Method| {
+            let mut methods = methods.iter();
+            methods.find_map(|(method, units)| (method == wanted).then_some(*units))
+        };
+        let stands_for = (*head.method == Method::HEAD).then_some(&Method::GET);
+        of(head.method).or_else(|| stands_for.and_then(of))
+    }
+}
+
+impl fmt::Debug for Costs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Costs")
+            .field("usual", &self.usual)
+            .field("http", &self.http)
+            .field("grpc", &self.grpc)
+            .field("by_request", &self.by_request.is_some())
+            .finish()
+    }
+}
