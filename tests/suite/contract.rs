@@ -37,10 +37,10 @@ use tower::{BoxError, Layer, Service, ServiceBuilder, ServiceExt, service_fn};
 use crate::sockets::{DEADLINE, exchange, listen, serve, status};
 use crate::support::{AUDIENCE, auth, auth_with, bearer, issuer, policy};
 
-type Asked = Request<String>;
+pub(crate) type Asked = Request<String>;
 
 /// A request that `auth` lets through, with the scope that the guard asks for.
-fn good() -> Asked {
+pub(crate) fn good() -> Asked {
     asked(issuer())
 }
 
@@ -88,7 +88,7 @@ fn waiting_request(issuer: &TestIssuer, clock: &FakeClock) -> Asked {
 }
 
 /// Puts `layer` over services that hold it to its word, and over those that hand out clones and permits.
-async fn keeps_the_contract<L, B>(layer: &L, mut request: impl FnMut() -> Asked)
+pub(crate) async fn keeps_the_contract<L, B>(layer: &L, mut request: impl FnMut() -> Asked)
 where
     L: Layer<Unforgiving>
         + Layer<ConcurrencyLimit<Unforgiving>>

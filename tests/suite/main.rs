@@ -8,7 +8,6 @@ mod authorization;
 mod checklist;
 mod contract;
 mod denylist;
-mod failures;
 mod interop;
 mod introspection;
 mod key_control;

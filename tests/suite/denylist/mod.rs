@@ -7,7 +7,7 @@ mod fleet;
 mod full;
 mod logout;
 mod outage;
-mod redis;
+pub(crate) mod redis;
 mod revoked;
 mod settings;
 

@@ -5,11 +5,11 @@
 //! while.
 
 #[path = "../../../crates/gateless-redis/tests/common/mod.rs"]
-mod common;
+pub(crate) mod common;
 mod full;
 mod loss;
 mod outage;
-mod proxy;
+pub(crate) mod proxy;
 mod random;
 
 use std::time::Instant;

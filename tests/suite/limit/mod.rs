@@ -3,10 +3,15 @@
 mod answers;
 mod callers;
 mod concurrency;
+mod contract;
 mod costs;
+mod counted;
+mod failures;
+mod failures_counted;
 mod fleet;
 mod law;
 mod meter;
+mod redis;
 mod settings;
 mod tiers;
 

@@ -19,14 +19,14 @@ struct Way {
 
 /// A proxy on a port of its own, gone with the value.
 #[derive(Debug)]
-pub(super) struct Proxy {
+pub(crate) struct Proxy {
     port: u16,
     way: watch::Sender<Way>,
     accepting: JoinHandle<()>,
 }
 
 impl Proxy {
-    pub(super) async fn start(to: u16) -> Self {
+    pub(crate) async fn start(to: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let way = watch::Sender::new(Way::default());
@@ -43,22 +43,22 @@ impl Proxy {
         }
     }
 
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
 
-    pub(super) fn stall(&self) {
+    pub(crate) fn stall(&self) {
         self.way.send_modify(|way| way.is_stalled = true);
     }
 
-    pub(super) fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.way.send_modify(|way| {
             way.is_down = true;
             way.cuts += 1;
         });
     }
 
-    pub(super) fn heal(&self) {
+    pub(crate) fn heal(&self) {
         self.way.send_modify(|way| {
             way.is_stalled = false;
             way.is_down = false;

@@ -1,0 +1,232 @@
+//! A fleet over a real Redis, in real time: whatever happens to instances and to the server, no caller gets more than the
+//! stated bound.
+//!
+//! Nothing is slept through but the time in which requests come.
+
+use std::sync::Mutex;
+use std::time::Instant;
+
+use gateless::Quota;
+use gateless::limit::{LimitKey, LimitOutage, SharedLimits};
+use gateless_redis::{RedisQuotas, RedisServer};
+use tokio::time::sleep;
+use tower::{Layer as _, ServiceExt as _};
+
+use super::*;
+use crate::denylist::redis::common::{PATIENCE, Server};
+use crate::denylist::redis::proxy::Proxy;
+
+const USER: &str = "user-1";
+
+/// How a fleet counts, apart from where.
+#[derive(Clone, Copy, Debug)]
+enum Mode {
+    Exact,
+    Leased(u32),
+}
+
+fn instance(url: &str, quota: &Quota, mode: Mode, on_outage: LimitOutage) -> Instance {
+    let second = Duration::from_secs(1);
+    let server = RedisServer::builder(url)
+        .connect_deadline(second)
+        .response_deadline(second)
+        .build()
+        .unwrap();
+    let store = RedisQuotas::new(server);
+    let shared = match mode {
+        Mode::Exact => SharedLimits::exact(store, on_outage),
+        Mode::Leased(units) => SharedLimits::leased(store, units, on_outage),
+    };
+    // The machine may be busy.
+    let shared = shared.deadline(second);
+    let limit = RateLimit::builder(LimitKey::caller(), [quota.clone()]).shared(shared);
+    Instance {
+        auth: World::new().auth(),
+        limit: limit.build().unwrap(),
+    }
+}
+
+impl Instance {
+    async fn status(&self, token: &str) -> u16 {
+        let request = presenting(token)(Protocol::Http.request()).body(String::new());
+        let service = self.layer().layer(gateless_testkit::Recorder::new());
+        let response = service.oneshot(request.unwrap()).await;
+        response.unwrap().status().as_u16()
+    }
+
+    async fn comes_to(&self, status: u16, token: &str) {
+        let begin = Instant::now();
+        while self.status(token).await != status {
+            assert!(begin.elapsed() < PATIENCE, "no {status} in time");
+            sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+/// When requests were let through: when they came, and when that was known.
+type Admitted = Arc<Mutex<Vec<(Instant, Instant)>>>;
+
+/// In any span of time no more than the burst, what the span is worth, and what instances may have had in stock.
+fn holds_the_bound(mut admitted: Vec<(Instant, Instant)>, quota: &Quota, in_stock: u64) {
+    let limit = quota.check().unwrap();
+    admitted.sort_unstable();
+    for (first, (from, _)) in admitted.iter().enumerate() {
+        let mut end = *from;
+        for (last, (_, known)) in admitted.iter().enumerate().skip(first) {
+            end = end.max(*known);
+            let span = u64::try_from((end - *from).as_micros()).unwrap();
+            let most = u64::from(limit.burst()) + span / limit.interval() + 1 + in_stock;
+            let count = (last - first + 1) as u64;
+            assert!(count <= most, "{count} in {span} µs, where {most} may be");
+        }
+    }
+}
+
+/// Numbers as if by chance (SplitMix64).
+struct Chance(u64);
+
+impl Chance {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        ((mixed ^ (mixed >> 27)) >> 8) % end
+    }
+}
+
+/// Requests of one caller at a fleet of `instances`, which die and are replaced, and `disturb` on the way. Returns when
+/// requests were let through.
+async fn drive(
+    url: &str,
+    quota: &Quota,
+    mode: Mode,
+    instances: u64,
+    seed: u64,
+    mut disturb: impl FnMut(u64),
+) -> Vec<(Instant, Instant)> {
+    let mut chance = Chance(seed);
+    let admitted = Admitted::default();
+    let token = token_of(USER).mint();
+    let start = || Arc::new(instance(url, quota, mode, LimitOutage::FailClosed));
+    let mut fleet: Vec<_> = (0..instances).map(|_| start()).collect();
+    let mut requests = tokio::task::JoinSet::new();
+    for step in 0..60 {
+        for _ in 0..1 + chance.below(8) {
+            let member = Arc::clone(&fleet[usize::try_from(chance.below(instances)).unwrap()]);
+            let (admitted, token) = (Arc::clone(&admitted), token.clone());
+            requests.spawn(async move {
+                let came = Instant::now();
+                if member.status(&token).await == 200 {
+                    admitted.lock().unwrap().push((came, Instant::now()));
+                }
+            });
+        }
+        if chance.below(12) == 0 {
+            // It dies with what it has in stock, and another one takes its place.
+            let victim = usize::try_from(chance.below(instances)).unwrap();
+            fleet[victim] = start();
+        }
+        disturb(step);
+        sleep(Duration::from_millis(chance.below(40))).await;
+    }
+    while requests.join_next().await.is_some() {}
+    let admitted = admitted.lock().unwrap();
+    admitted.clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tk_07_a_fleet_of_any_size_stays_within_its_bound_while_instances_die() {
+    let server = Server::start();
+    let quota = Quota::per_second(40).burst(20);
+    for (seed, instances, mode) in [
+        (1, 1, Mode::Leased(5)),
+        (2, 3, Mode::Exact),
+        (3, 4, Mode::Leased(3)),
+        (4, 10, Mode::Leased(8)),
+    ] {
+        server.ask(&["FLUSHALL"]);
+        let admitted = drive(&server.url(), &quota, mode, instances, seed, |_| ()).await;
+        assert!(admitted.len() >= 20, "{mode:?}: nobody got through");
+        let in_stock = match mode {
+            Mode::Exact => 0,
+            // Requests at one that was replaced may still be under way.
+            Mode::Leased(units) => 2 * instances * u64::from(units),
+        };
+        holds_the_bound(admitted, &quota, in_stock);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tk_07_a_server_that_restarts_with_its_data_gives_nobody_more() {
+    let server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let (url, server) = (server.url(), Mutex::new(server));
+    let quota = Quota::per_second(10).burst(30);
+    for (seed, mode) in [(11, Mode::Exact), (12, Mode::Leased(4))] {
+        server.lock().unwrap().ask(&["FLUSHALL"]);
+        let restart = |step| {
+            if step % 25 == 20 {
+                tokio::task::block_in_place(|| {
+                    let mut server = server.lock().unwrap();
+                    server.kill();
+                    server.restart();
+                });
+            }
+        };
+        let admitted = drive(&url, &quota, mode, 3, seed, restart).await;
+        assert!(admitted.len() >= 20, "{mode:?}: nobody got through");
+        let in_stock = match mode {
+            Mode::Exact => 0,
+            Mode::Leased(units) => 2 * 3 * u64::from(units),
+        };
+        holds_the_bound(admitted, &quota, in_stock);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_monthly_quota_survives_the_restart_of_every_instance_and_of_the_server() {
+    let mut server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let quota = Quota::per(10, Duration::from_secs(30 * 86_400));
+    let token = token_of(USER).mint();
+    let mut admitted = 0;
+    for round in 0..5 {
+        let fresh = instance(&server.url(), &quota, Mode::Exact, LimitOutage::FailClosed);
+        for _ in 0..3 {
+            admitted += usize::from(fresh.status(&token).await == 200);
+        }
+        if round == 1 {
+            server.kill();
+            server.restart();
+        }
+    }
+    assert_eq!(admitted, 10);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tk_10_tk_11_a_server_that_is_away_or_stalls_has_the_meaning_that_was_chosen() {
+    let server = Server::start();
+    let quota = Quota::per_hour(8);
+    for (on_outage, expected) in [
+        (LimitOutage::FailClosed, 503),
+        (LimitOutage::LocalShare { instances: 4 }, 200),
+        (LimitOutage::DangerOpen, 200),
+    ] {
+        let proxy = Proxy::start(server.port()).await;
+        let member = instance(&proxy.url(), &quota, Mode::Exact, on_outage);
+        server.ask(&["FLUSHALL"]);
+        let (token, other) = (token_of(USER).mint(), token_of("user-2").mint());
+        assert_eq!(member.status(&token).await, 200);
+        proxy.cut();
+        assert_eq!(member.status(&token).await, expected, "{on_outage:?}");
+        proxy.heal();
+        // It is found again without anybody's doing, and counts in one place again.
+        member.comes_to(200, &other).await;
+        let mut last = 0;
+        for _ in 0..40 {
+            last = member.status(&other).await;
+            if last == 429 {
+                break;
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+        assert_eq!(last, 429, "{on_outage:?}");
+    }
+}
