@@ -79,6 +79,7 @@ impl Front {
             front: Arc::clone(self),
             tag,
             units,
+            is_short: false,
             is_over: false,
         };
         runtime.spawn(flight.run(key(), leave));
@@ -102,45 +103,60 @@ struct Flight {
     front: Arc<Front>,
     tag: Tag,
     units: u32,
+    /// There is not enough for all who wait.
+    is_short: bool,
     /// There is no line any more, or it is that of another flight.
     is_over: bool,
+}
+
+/// What to ask for, and for whom.
+enum Wish {
+    ForAll(Ask),
+    ForTheFirst(Ask),
 }
 
 impl Flight {
     async fn run(mut self, key: StoreKey, leave: Leave) {
         let mut leave = Some(leave);
-        while let Some(ask) = self.serve() {
+        while let Some(wish) = self.serve() {
             let front = &self.front;
             let Some(leave) = leave.take().or_else(|| front.health.admit()) else {
                 return;
             };
             let sent = front.now();
-            let Some(taken) = front.ask(&key, ask, leave).await else {
+            let Some(taken) = front.ask(&key, wish.ask(), leave).await else {
                 return;
             };
-            self.land(taken.decision, ask, sent);
+            self.land(taken.decision, &wish, sent);
         }
     }
 
     /// Answers everybody who can be, and says what to ask for those who are left. When there is nobody, it is over.
-    fn serve(&mut self) -> Option<Ask> {
-        let (now, units) = (self.front.now(), self.units);
+    fn serve(&mut self) -> Option<Wish> {
+        let now = self.front.now();
         let mut seat = self.front.places.seat(self.tag);
-        let ask = seat.find().and_then(|place| {
+        let wish = seat.find().and_then(|place| {
             let mut line = place.line.take()?;
             let first = line.serve(place, now, &self.front)?;
-            let ask = line.ask(first, place.credit, units);
+            let costs = line.costs();
+            let is_short = || place.refuse(costs, now, &self.front.limits).is_some();
+            let wish = match costs > first && (self.is_short || is_short()) {
+                false => Wish::for_all(costs, first, place.credit, self.units),
+                true => Wish::for_the_first(costs, first, place.credit, self.units),
+            };
             place.line = Some(line);
-            Some(ask)
+            Some(wish)
         });
-        self.is_over = ask.is_none();
-        ask
+        self.is_over = wish.is_none();
+        wish
     }
 
     /// Puts in stock what was granted, or tells the first one that it was refused.
-    fn land(&self, decision: Decision, ask: Ask, sent: u64) {
+    fn land(&mut self, decision: Decision, wish: &Wish, sent: u64) {
+        let ask = wish.ask();
         let mut seat = self.front.places.seat(self.tag);
         let Some(place) = seat.find() else { return };
+        self.is_short = false;
         match decision {
             Decision::Granted(units) => {
                 let units = units.min(ask.most());
@@ -151,11 +167,41 @@ impl Flight {
                     place.remember(refusal, sent);
                 }
                 let line = place.line.as_mut();
-                if let Some(first) = line.and_then(|line| line.0.pop_front()) {
-                    // Whoever has gone does not need it.
-                    let _ = first.tell.send(decision);
+                match wish {
+                    Wish::ForAll(_) => self.is_short = true,
+                    Wish::ForTheFirst(_) => {
+                        if let Some(first) = line.and_then(|line| line.0.pop_front()) {
+                            // Whoever has gone does not need it.
+                            let _ = first.tell.send(decision);
+                        }
+                    }
                 }
             }
+        }
+    }
+}
+
+impl Wish {
+    /// What all lack who wait, as far as it fits in stock, and more if that is a small part of what there is.
+    fn for_all(costs: u32, first: u32, credit: u32, units: u32) -> Self {
+        let room = units.saturating_sub(credit);
+        let lacks = first.saturating_sub(credit);
+        match costs.saturating_sub(credit).min(room) {
+            all if all > lacks => Self::ForAll(Ask::stock(all, room, DIVISOR)),
+            _ => Self::ForTheFirst(Ask::stock(lacks, room, DIVISOR)),
+        }
+    }
+
+    /// What the first one lacks, and what the others do as far as it is there.
+    fn for_the_first(costs: u32, first: u32, credit: u32, units: u32) -> Self {
+        let room = units.saturating_sub(credit);
+        let all = costs.saturating_sub(credit).min(room);
+        Self::ForTheFirst(Ask::stock(first.saturating_sub(credit), all, 1))
+    }
+
+    const fn ask(&self) -> Ask {
+        match self {
+            Self::ForAll(ask) | Self::ForTheFirst(ask) => *ask,
         }
     }
 }
@@ -191,17 +237,10 @@ impl Line {
         None
     }
 
-    /// What to ask for: at least what the first one lacks, and at most what fills the stock. For one alone that is a part of
-    /// what there is; where others wait, it is what they need and no more.
-    fn ask(&self, first: u32, credit: u32, units: u32) -> Ask {
-        let lacks = first.saturating_sub(credit);
-        let room = units.saturating_sub(credit);
+    /// What those cost together who are still there.
+    fn costs(&self) -> u32 {
         let waiting = self.0.iter().filter(|waiter| !waiter.tell.is_closed());
-        let costs = waiting.map(|waiter| waiter.cost);
-        match costs.fold(0, u32::saturating_add) {
-            needed if needed > first => Ask::stock(lacks, room.min(needed - credit), 1),
-            _ => Ask::stock(lacks, room, DIVISOR),
-        }
+        waiting.fold(0, |costs, waiter| costs.saturating_add(waiter.cost))
     }
 }
 

@@ -220,7 +220,8 @@ impl Place {
 
 /// The store refused to give a caller so many units.
 ///
-/// What a caller owes only grows by asking. So until the time that the store named, nobody gets as many for them.
+/// What a caller owes only grows by asking. So until the time that the store named, nobody gets as many for them. That time is
+/// measured by the clock of this process, whose tick it may be longer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     units: u32,

@@ -84,7 +84,7 @@ impl SharedLimits {
     ///
     /// - in any span of time all instances together let through at most what the [`Quota`](gateless_core::Quota) says for that
     ///   span, and `units` for each instance on top of it, which were in stock when the span began;
-    /// - from the first request on they never let through more than the store gave out;
+    /// - from the first request on they never let through more than the store gave out, but for what [`LimitOutage`] adds;
     /// - what is in stock at an instance that ends is lost to the caller, as is what they have at an instance that they do not
     ///   come back to: at most `units` each.
     ///
@@ -94,7 +94,8 @@ impl SharedLimits {
     /// the limit leases shrink to what is needed. Of the requests of one caller one asks at a time, and the others wait for
     /// what it brings, first come first served.
     ///
-    /// A tenth of the quota, divided by the number of instances, is a good size. One that is larger than a burst cannot be used.
+    /// A tenth of the quota, divided by the number of instances, is a good size, and no fewer than come at once: each call brings
+    /// so many at most, and nobody waits for more than one deadline. More than a burst cannot be used.
     pub fn leased(store: impl QuotaStore, units: u32, on_outage: LimitOutage) -> Self {
         Self::new(store, Mode::Leased { units }, on_outage)
     }
@@ -118,7 +119,7 @@ impl SharedLimits {
     }
 
     /// For how many callers at most each instance remembers that they were refused, and what is in stock for them. 100,000
-    /// by default, in some 7 MB. Where there are more, those with the least in stock make way: they lose what is paid for, or
+    /// by default, in some 9 MB. Where there are more, those with the least in stock make way: they lose what is paid for, or
     /// the store is asked once more. Nobody gains anything.
     pub const fn max_remembered(mut self, callers: usize) -> Self {
         self.max_remembered = callers;

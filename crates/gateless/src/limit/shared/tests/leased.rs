@@ -73,6 +73,25 @@ async fn tk_07_many_requests_of_one_caller_at_once_make_few_calls_and_get_what_w
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tk_07_a_fleet_on_several_threads_lets_no_more_through_than_the_store_gave_out() {
+    for units in [1, 5, 20] {
+        let world = Arc::new(World::new(Quota::per_hour(100)));
+        let settings = SharedLimits::leased(world.store.clone(), units, LimitOutage::FailClosed);
+        let settings = settings.deadline(Duration::from_secs(30));
+        let fleet = [(); 3].map(|()| world.front(settings.clone()));
+        let mut crowd = tokio::task::JoinSet::new();
+        for number in 0..600 {
+            let (world, front) = (Arc::clone(&world), Arc::clone(&fleet[number % 3]));
+            crowd.spawn(async move { world.count(&front, 1, 1).await });
+        }
+        let counts = crowd.join_all().await;
+        let admitted = counts.iter().filter(|count| is_granted(count)).count();
+        // Each instance is asked for more than there is, so nothing stays in stock.
+        assert_eq!((admitted, world.store.granted()), (100, 100), "{units}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn who_waits_for_the_same_caller_waits_for_the_same_call() {
     let world = World::new(Quota::per_hour(100));
@@ -87,8 +106,42 @@ async fn who_waits_for_the_same_caller_waits_for_the_same_call() {
     }
     let counts = crowd.join_all().await;
     assert!(counts.iter().all(is_granted));
-    // Ten, ten, and the five that are needed.
-    assert_eq!((world.store.calls(), world.store.granted()), (3, 25));
+    assert_eq!((world.store.calls(), world.store.granted()), (3, 30));
+    assert!(is_granted(&world.at_once(&front, 1, 5)), "the rest");
+}
+
+#[tokio::test(start_paused = true)]
+async fn where_there_is_not_enough_for_all_who_wait_those_get_it_who_came_first() {
+    let world = World::new(Quota::per_hour(7));
+    let front = world.leased(7);
+    let mut crowd = Vec::new();
+    for _ in 0..5 {
+        let Taking::Wait(count) = world.take(&front, 1, 2) else {
+            panic!("the store is asked");
+        };
+        crowd.push(count);
+    }
+    for (number, count) in crowd.into_iter().enumerate() {
+        assert_eq!(is_granted(&count.await), number < 3);
+    }
+    // All seven, of which one is left; then there is not enough for both who come next, and not for one.
+    assert_eq!((world.store.calls(), world.store.granted()), (3, 7));
+    let world = World::new(Quota::per_hour(5));
+    let front = world.leased(5);
+    assert!(is_granted(&world.count(&front, 1, 2).await));
+    world.store.is(Behaviour::Slow(10 * MILLI));
+    world.store.is(Behaviour::Slow(MILLI));
+    // Five are wanted and three are there. The first call brings one; then four are too many, and two are there.
+    let mut crowd = Vec::new();
+    for _ in 0..5 {
+        crowd.push(world.begin(&front, 1, 1).await);
+    }
+    for (number, count) in crowd.into_iter().enumerate() {
+        assert_eq!(is_granted(&count.await), number < 3);
+    }
+    assert_eq!(world.store.granted(), 5);
+    // The others are too many, and one of them is; the last one need not ask.
+    assert_eq!(world.store.calls(), 1 + 1 + 2 + 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,11 +188,18 @@ async fn who_goes_away_leaves_the_units_to_the_others() {
         assert!(is_granted(&world.at_once(&front, 1, 1)));
     }
     assert_eq!(world.store.calls(), 1);
+    // Nobody asks for those who have gone.
+    let first = world.begin(&front, 1, 1).await;
+    drop(world.begin(&front, 1, 50).await);
+    assert!(is_granted(&first.await));
+    settle().await;
+    assert_eq!((world.store.calls(), world.store.granted()), (2, 8));
+    assert!(is_granted(&world.at_once(&front, 1, 3)));
     // Also when nobody is left.
     drop(world.begin(&front, 1, 1).await);
     tokio::time::sleep(SECOND).await;
     assert!(is_granted(&world.at_once(&front, 1, 4)));
-    assert_eq!(world.store.calls(), 2);
+    assert_eq!(world.store.calls(), 3);
 }
 
 #[tokio::test(start_paused = true)]
