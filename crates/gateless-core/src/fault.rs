@@ -121,7 +121,8 @@ impl TokenFault {
     pub const fn proves_origin(self) -> bool {
         matches!(
             self,
-            Self::Expired
+            Self::UseNotAllowed
+                | Self::Expired
                 | Self::NotYetValid
                 | Self::IssuedInFuture
                 | Self::LifetimeTooLong

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use axum::routing::get;
-use gateless::limit::LimitKey;
+use gateless::limit::{LimitKey, Peer, PeerAddress};
 use gateless::{MatchedRoute, Quota};
 use gateless_testkit::TestIssuer;
 use rstest::rstest;
@@ -186,6 +186,29 @@ async fn a_router_of_another_kind_says_which_route_it_chose() {
         admitted += usize::from(send(&instance.layer(), request).await.status == 200);
     }
     assert_eq!(admitted, 4);
+}
+
+#[tokio::test]
+async fn th_17_what_has_no_authentication_can_be_limited_by_where_requests_come_from() {
+    let world = World::new();
+    let key = LimitKey::peer(Peer::connection()).and(LimitKey::route());
+    let limit = world.builder(key, &[TWO]).build().unwrap();
+    let mut admitted = Vec::new();
+    for from in [
+        "192.0.2.7",
+        "192.0.2.7",
+        "192.0.2.8",
+        "192.0.2.7",
+        "::ffff:192.0.2.7",
+    ] {
+        let address: std::net::IpAddr = from.parse().unwrap();
+        let request = Protocol::Http.request().extension(PeerAddress(address));
+        let answer = send(&limit, request.body(String::new()).unwrap()).await;
+        admitted.push(answer.status == 200);
+    }
+    assert_eq!(admitted, [true, true, true, false, false]);
+    // Nobody says where it comes from: a fault of the deployment.
+    crate::support::refuses(&limit, &Refusal::misordered(), "", |request| request).await;
 }
 
 #[tokio::test]

@@ -1,11 +1,11 @@
 //! The tower contract, for the layers that limit.
 
 use gateless::Quota;
+use gateless::gate::Head;
 use gateless::limit::{
     ConcurrencyLimit, FailureLimit, Knowledge, KnownTokens, LimitKey, LimitOutage, PeerAddress,
     SharedLimits,
 };
-use gateless::gate::Head;
 use gateless_testkit::MemoryQuotas;
 use http::Request;
 
@@ -46,12 +46,16 @@ async fn tm_08_shared_limits_that_wait_call_the_service_that_was_polled() {
 
 #[tokio::test]
 async fn tm_08_concurrency_limits_call_the_service_that_was_polled() {
-    let limit = ConcurrencyLimit::builder(LimitKey::everybody(), 2).build().unwrap();
+    let limit = ConcurrencyLimit::builder(LimitKey::everybody(), 2)
+        .build()
+        .unwrap();
     keeps_the_contract(&limit, good).await;
 }
 
 #[tokio::test]
 async fn tm_08_failure_limits_call_the_service_that_was_polled() {
-    let limit = FailureLimit::builder(Quota::per_minute(1), Nobody).build().unwrap();
+    let limit = FailureLimit::builder(Quota::per_minute(1), Nobody)
+        .build()
+        .unwrap();
     keeps_the_contract(&limit, from_somewhere).await;
 }

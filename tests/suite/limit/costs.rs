@@ -64,6 +64,21 @@ async fn a_route_has_a_price_of_its_own_whatever_the_path() {
 }
 
 #[tokio::test]
+async fn tk_13_what_is_more_than_one_burst_is_paid_for_in_full_by_the_other_quotas() {
+    let world = World::new();
+    let quotas = [Quota::per_second(20), Quota::per_day(1000)];
+    let builder = world.builder(LimitKey::caller(), &quotas).cost_by(|_| 500);
+    let instance = world.instance_of(builder);
+    let token = token_of("user-1").mint();
+    let mut admitted = 0;
+    for _ in 0..20 {
+        admitted += instance.admits(1, &token).await;
+        world.advance(2_000);
+    }
+    assert_eq!(admitted, 2);
+}
+
+#[tokio::test]
 async fn a_grpc_method_has_a_price_of_its_own() {
     let world = World::new();
     let builder = world

@@ -19,8 +19,14 @@ async fn live() {
     let internal = token_of("user-2").claim("plan", json!("internal"));
     instance.admits(4, &internal.mint()).await;
 
-    let shadow = world.builder(LimitKey::caller(), &quota).named("trial").shadow();
-    world.instance_of(shadow).admits(5, &token_of("user-1").mint()).await;
+    let shadow = world
+        .builder(LimitKey::caller(), &quota)
+        .named("trial")
+        .shadow();
+    world
+        .instance_of(shadow)
+        .admits(5, &token_of("user-1").mint())
+        .await;
 
     for (name, on_outage) in [
         ("closed", LimitOutage::FailClosed),
@@ -43,7 +49,9 @@ async fn live() {
 #[test]
 fn what_becomes_of_requests_is_counted_by_limit() {
     let recorder = DebuggingRecorder::new();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build();
     let runtime = runtime.unwrap();
     metrics::with_local_recorder(&recorder, || runtime.block_on(live()));
     let counted = counted(&recorder.snapshotter());

@@ -16,6 +16,7 @@ const TEN: Quota = Quota::per_minute(10);
 /// A failure limit around an authentication.
 struct Gate {
     clock: FakeClock,
+    limit: FailureLimit,
     layer: Stack<BearerAuth, FailureLimit>,
 }
 
@@ -30,6 +31,7 @@ impl Gate {
             .unwrap();
         Self {
             clock: world.clock,
+            limit: limit.clone(),
             layer: Stack::new(auth, limit),
         }
     }
@@ -47,7 +49,9 @@ impl Gate {
     }
 
     async fn status(&self, from: &str, token: &str) -> u16 {
-        let answer = self.ask(Protocol::Http, from, token, |request| request).await;
+        let answer = self
+            .ask(Protocol::Http, from, token, |request| request)
+            .await;
         answer.status.as_u16()
     }
 
@@ -68,8 +72,13 @@ async fn tk_15_tf_13_whoever_guesses_is_slowed_down_before_anybody_looks_in_ever
     assert_eq!(gate.guess("192.0.2.7").await, 10);
     for protocol in Protocol::ALL {
         let guess = "guess-that-nobody-looks-at";
-        let answer = gate.ask(protocol, "192.0.2.7", guess, |request| request).await;
-        let secs = answer.rejection.as_ref().and_then(Rejection::retry_after_secs);
+        let answer = gate
+            .ask(protocol, "192.0.2.7", guess, |request| request)
+            .await;
+        let secs = answer
+            .rejection
+            .as_ref()
+            .and_then(Rejection::retry_after_secs);
         // A guess in six seconds, and a second or more to spread them.
         let secs = secs.unwrap();
         assert!((6..=8).contains(&secs), "{secs}");
@@ -91,16 +100,22 @@ async fn tk_16_neighbours_behind_the_same_address_are_not_locked_out() {
         assert_eq!(gate.status("192.0.2.7", "stale").await, 401);
     }
     for number in 0..200 {
-        let expired = token_of(&format!("user-{number}")).expires_in(-600).issued_in(-900);
+        let expired = token_of(&format!("user-{number}"))
+            .expires_in(-600)
+            .issued_in(-900);
         assert_eq!(gate.status("192.0.2.7", &expired.mint()).await, 401);
     }
     assert_eq!(gate.guess("192.0.2.7").await, 9);
     // Known tokens go on in every protocol; a new one waits for as long as it is told, and requests without any do not.
     for protocol in Protocol::ALL {
-        gate.ask(protocol, "192.0.2.7", &known, |request| request).await.passed();
+        gate.ask(protocol, "192.0.2.7", &known, |request| request)
+            .await
+            .passed();
     }
     assert_eq!(gate.status("192.0.2.7", &new).await, 429);
-    let nobody = Protocol::Http.request().extension(PeerAddress("192.0.2.7".parse::<IpAddr>().unwrap()));
+    let nobody = Protocol::Http
+        .request()
+        .extension(PeerAddress("192.0.2.7".parse::<IpAddr>().unwrap()));
     let answer = send(&gate.layer, nobody.body(String::new()).unwrap()).await;
     assert_eq!(answer.rejection, Some(Rejection::CredentialsMissing));
     gate.clock.advance(Duration::from_secs(8));
@@ -128,12 +143,17 @@ async fn tk_01_a_forwarded_address_of_the_clients_own_making_changes_nothing() {
         for number in 0..40 {
             let spoofed = format!("198.51.100.{number}");
             let answer = gate
-                .ask(Protocol::Http, "192.0.2.7", &format!("guess-{number}"), |request| {
-                    request
-                        .header("x-forwarded-for", &spoofed)
-                        .header("forwarded", format!("for={spoofed}"))
-                        .header("x-real-ip", &spoofed)
-                })
+                .ask(
+                    Protocol::Http,
+                    "192.0.2.7",
+                    &format!("guess-{number}"),
+                    |request| {
+                        request
+                            .header("x-forwarded-for", &spoofed)
+                            .header("forwarded", format!("for={spoofed}"))
+                            .header("x-real-ip", &spoofed)
+                    },
+                )
                 .await;
             refused += usize::from(answer.status == 429);
         }
@@ -147,12 +167,17 @@ async fn tk_01_behind_a_proxy_only_what_the_proxy_wrote_counts() {
     let mut refused = 0;
     for number in 0..40 {
         let answer = gate
-            .ask(Protocol::Http, "10.0.0.1", &format!("guess-{number}"), |request| {
-                // The client writes the first entries, in one line or in several.
-                request
-                    .header("x-forwarded-for", format!("198.51.100.{number}, 10.9.9.9"))
-                    .header("x-forwarded-for", "203.0.113.5")
-            })
+            .ask(
+                Protocol::Http,
+                "10.0.0.1",
+                &format!("guess-{number}"),
+                |request| {
+                    // The client writes the first entries, in one line or in several.
+                    request
+                        .header("x-forwarded-for", format!("198.51.100.{number}, 10.9.9.9"))
+                        .header("x-forwarded-for", "203.0.113.5")
+                },
+            )
             .await;
         refused += usize::from(answer.status == 429);
     }
@@ -186,7 +211,10 @@ async fn tk_15_refusals_that_are_not_about_credentials_do_not_count() {
     }
     let failures = RateLimit::failures(TEN, Nothing).build().unwrap();
     let world = World::new();
-    let rate = world.builder(LimitKey::caller(), &[Quota::per_minute(1)]).build().unwrap();
+    let rate = world
+        .builder(LimitKey::caller(), &[Quota::per_minute(1)])
+        .build()
+        .unwrap();
     let layer = Stack::new(Stack::new(rate, world.auth()), failures);
     let token = token_of("user-1").mint();
     for number in 0..40 {
@@ -202,13 +230,93 @@ async fn tk_15_refusals_that_are_not_about_credentials_do_not_count() {
 async fn tk_15_a_server_that_does_not_say_who_asks_is_set_up_wrongly() {
     let gate = Gate::new(Peer::connection());
     let token = token_of("user-1").mint();
-    crate::support::refuses(&gate.layer, &Refusal::misordered(), &token, presenting(&token)).await;
+    crate::support::refuses(
+        &gate.layer,
+        &Refusal::misordered(),
+        &token,
+        presenting(&token),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn tf_13_a_guess_that_nobody_waits_for_counts_and_a_known_token_does_not() {
+    use tower::{Layer as _, ServiceExt as _, service_fn};
+
+    let gate = Gate::new(Peer::connection());
+    let known = token_of("user-1").mint();
+    assert_eq!(gate.status("192.0.2.7", &known).await, 200);
+    // Behind a limit, an authentication that takes its time, as one does that has to ask.
+    let slow = gate.limit.layer(service_fn(|_: http::Request<String>| {
+        std::future::pending::<Result<http::Response<String>, std::convert::Infallible>>()
+    }));
+    let cancelled = async |token: &str| {
+        let address: IpAddr = "192.0.2.7".parse().unwrap();
+        let request = presenting(token)(Protocol::Http.request()).extension(PeerAddress(address));
+        let request = slow.clone().oneshot(request.body(String::new()).unwrap());
+        let waiting = tokio::time::timeout(Duration::ZERO, request).await;
+        waiting.map(|answer| answer.unwrap().status().as_u16()).ok()
+    };
+    for _ in 0..30 {
+        assert_eq!(cancelled(&known).await, None);
+    }
+    let mut looked_at = 0;
+    for number in 0..100 {
+        looked_at += usize::from(cancelled(&format!("guess-{number}")).await.is_none());
+    }
+    assert_eq!(looked_at, 10);
+    assert_eq!(gate.status("192.0.2.7", "guess").await, 429);
+    assert_eq!(gate.status("192.0.2.7", &known).await, 200);
+}
+
+#[tokio::test]
+async fn inside_of_the_authentication_it_would_see_nothing_and_says_so() {
+    let gate = Gate::new(Peer::connection());
+    let layer = Stack::new(gate.limit.clone(), World::new().auth());
+    let address: IpAddr = "192.0.2.7".parse().unwrap();
+    let token = token_of("user-1").mint();
+    let inside =
+        |request: RequestBuilder| presenting(&token)(request).extension(PeerAddress(address));
+    crate::support::refuses(&layer, &Refusal::misordered(), &token, inside).await;
+}
+
+#[tokio::test]
+async fn tk_16_what_should_not_have_come_this_way_is_no_guess() {
+    use gateless::bearer::{Credentials, CsrfDefence, TlsEvidence};
+
+    let origins = CsrfDefence::Origins(vec!["https://app.example.com".into()]);
+    let world = World::new();
+    for credentials in [
+        Credentials::new().require_tls(TlsEvidence::Connection),
+        Credentials::new().cookie("session", origins),
+    ] {
+        let auth = crate::support::reading(credentials);
+        let failures = RateLimit::failures(TEN, auth.handle().clone());
+        let limit = failures
+            .clock(Arc::new(world.clock.clone()))
+            .build()
+            .unwrap();
+        let layer = Stack::new(auth, limit);
+        for number in 0..40 {
+            let token = token_of(&format!("user-{number}")).mint();
+            let address: IpAddr = "192.0.2.7".parse().unwrap();
+            let request = http::Request::post("/orders").extension(PeerAddress(address));
+            let request = match number % 2 {
+                0 => presenting(&token)(request),
+                _ => request.header("cookie", format!("session={token}")),
+            };
+            let answer = send(&layer, request.body(String::new()).unwrap()).await;
+            assert_ne!(answer.status, 429, "{number}");
+        }
+    }
 }
 
 #[tokio::test]
 async fn tk_16_forged_tokens_of_one_key_are_as_many_guesses() {
     let gate = Gate::new(Peer::connection());
-    let forger = TestIssuer::builder().clock(Arc::new(gate.clock.clone())).build();
+    let forger = TestIssuer::builder()
+        .clock(Arc::new(gate.clock.clone()))
+        .build();
     let mut statuses = Vec::new();
     for number in 0..12 {
         let forged = forger.token().subject(format!("user-{number}")).mint();

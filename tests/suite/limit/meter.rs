@@ -51,6 +51,33 @@ async fn tk_20_each_message_of_a_stream_can_be_paid_for() {
 }
 
 #[tokio::test]
+async fn tk_20_the_meters_of_two_layers_both_take() {
+    let world = World::new();
+    let metered = |key, limit| {
+        let builder = world.builder(key, &[Quota::per_minute(limit)]).metered();
+        builder.build().unwrap()
+    };
+    let (tenants, callers) = (
+        metered(LimitKey::client(), 12),
+        metered(LimitKey::caller(), 100),
+    );
+    let layer = Stack::new(Stack::new(callers, tenants), world.auth());
+    let service = layer.layer(service_fn(messages));
+    let mut sent = Vec::new();
+    for user in ["user-1", "user-2"] {
+        let token = token_of(user).client_id("c").mint();
+        let request = presenting(&token)(Protocol::Http.request()).body(String::new());
+        let response = service.clone().oneshot(request.unwrap()).await.unwrap();
+        let body = http_body_util::BodyExt::collect(response.into_body())
+            .await
+            .unwrap();
+        sent.push(String::from_utf8(body.to_bytes().to_vec()).unwrap());
+    }
+    // One for each request and two for each message: the client has 12 for all of its users.
+    assert_eq!(sent, ["5", "0"]);
+}
+
+#[tokio::test]
 async fn without_asking_for_it_there_is_no_meter() {
     let world = World::new();
     let instance = world.instance(LimitKey::caller(), &[Quota::per_minute(10)]);

@@ -6,7 +6,8 @@ use super::Limit;
 
 /// How many units are asked for.
 ///
-/// Somebody who wants more at once than a burst holds gets a whole burst: otherwise they would wait for ever.
+/// What is more than the burst of a limit counts as a whole burst under that limit, as nobody could ever have more: it waits
+/// until all of it is there, and takes all of it. Under the other limits it counts as what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
     least: u32,
@@ -54,9 +55,10 @@ impl Ask {
         self.divisor
     }
 
-    /// The same, of no more than there can be at once.
-    fn within(self, limits: &[Limit]) -> Self {
-        let burst = limits.iter().map(Limit::burst).min().unwrap_or(u32::MAX);
+    /// The same, of no more than any of the limits can tell from a whole burst.
+    #[must_use]
+    pub fn within(self, limits: &[Limit]) -> Self {
+        let burst = limits.iter().map(Limit::burst).max().unwrap_or(u32::MAX);
         Self {
             least: self.least.min(burst),
             most: self.most.min(burst),

@@ -80,6 +80,27 @@ fn tk_09_a_clock_that_was_set_back_freezes_nobody_for_longer_than_a_burst_takes(
 }
 
 #[test]
+fn what_is_more_than_one_burst_is_paid_for_in_full_under_the_other_limits() {
+    let limits = [limit(&Quota::per_second(20)), limit(&Quota::per_day(1000))];
+    let mut paid = [0; 2];
+    for _ in 0..2 {
+        let now = paid[0];
+        assert_eq!(
+            decide(&limits, &paid, now, Ask::exactly(500)),
+            Decision::Granted(500)
+        );
+        for (paid, limit) in paid.iter_mut().zip(&limits) {
+            *paid = limit.after(*paid, now, 500);
+        }
+    }
+    assert_eq!(limits[1].available(paid[1], paid[0]), 0);
+    assert!(matches!(
+        decide(&limits, &paid, paid[0], Ask::exactly(500)),
+        Decision::Refused { limit: 1, .. }
+    ));
+}
+
+#[test]
 fn the_limit_that_makes_one_wait_longest_is_named() {
     let limits = [
         limit(&Quota::per_second(1)),
@@ -158,7 +179,8 @@ proptest! {
             for (index, (from, _)) in admitted.iter().enumerate() {
                 let mut sum = 0;
                 for (until, units) in &admitted[index..] {
-                    sum += units;
+                    // More than a burst counts as one.
+                    sum += units.min(&u64::from(limit.burst()));
                     let most = u64::from(limit.burst()) + (until - from) / limit.interval();
                     prop_assert!(sum <= most, "{sum} > {most} in {} µs", until - from);
                 }

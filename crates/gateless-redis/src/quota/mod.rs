@@ -104,10 +104,9 @@ struct Args {
 }
 
 impl Args {
-    /// Nobody can have more than the smallest of the bursts at once.
     fn new(key: Vec<u8>, limits: &[Limit], ask: Ask) -> Result<Self, Fault> {
-        let burst = limits.iter().map(Limit::burst).min().unwrap_or(u32::MAX);
-        let units = [ask.least().min(burst), ask.most().min(burst), ask.divisor()];
+        let ask = ask.within(limits);
+        let units = [ask.least(), ask.most(), ask.divisor()];
         let mut numbers = Vec::from(units.map(u64::from));
         for limit in limits {
             if limit.tolerance() > RedisQuotas::LONGEST {

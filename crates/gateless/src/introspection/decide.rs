@@ -161,15 +161,15 @@ impl Introspector {
         }
     }
 
-    /// Whether a token would be accepted by what its server said not long ago. Nobody is asked, and nothing is counted.
+    /// Whether a token was good when its server was asked last, and has not ended: it is no guess, though the server may have to be
+    /// asked again. Nobody is asked here, and nothing is counted.
     #[cfg(feature = "limit")]
     pub(crate) fn knows(&self, presented: Presented<'_>) -> bool {
         let is_good = || {
             let (key, answers) = (self.key(presented.bytes()), self.answers.as_ref()?);
             let (now, wall) = (self.clock.monotonic(), self.clock.wall());
             let facts = match answers.good(&key) {
-                Some(Known { facts, fresh_until }) if now < fresh_until => facts,
-                Some(_) => return None,
+                Some(Known { facts, .. }) => facts,
                 // Its facts were not good enough then, and may be now.
                 None => answers.refused(&key, now)?.ok()?,
             };

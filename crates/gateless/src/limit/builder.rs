@@ -106,14 +106,15 @@ impl RateLimitBuilder {
     }
 
     /// How many units a request of this route takes. The path is written as the router has it, names of parameters
-    /// included; a cost of `GET` is good for `HEAD` as well.
+    /// included; a cost of `GET` is good for `HEAD` as well. HTTP routes have to be known where the layer stands: with
+    /// `Router::layer` or closer to the handler, not around a whole router.
     pub fn route_cost(mut self, route: Route, units: u32) -> Self {
         self.costs.route(route, units);
         self
     }
 
     /// How many units a request takes, from its head. In place of the other costs. More than the burst of a quota counts
-    /// as the burst: it waits for a whole one.
+    /// as a whole burst under that quota, and as what it is under the others.
     pub fn cost_by(mut self, cost: impl Fn(Head<'_>) -> u32 + Send + Sync + 'static) -> Self {
         self.costs.by_request(Arc::new(cost));
         self
@@ -123,7 +124,9 @@ impl RateLimitBuilder {
     /// there.
     ///
     /// Who has not taken anything for so long that all of it is back takes no place. When there is none, whoever owes
-    /// least makes way, and the next strangers begin with what that one owed: a flood of keys resets nobody.
+    /// least makes way, and the next strangers begin with what that one owed: a flood of keys resets nobody. Strangers
+    /// have less then, and nothing at all once about `max_keys * period / limit` new keys come in a period: make it larger
+    /// than the number of callers in the longest period. The event `gateless.limit.crowded` tells.
     pub const fn max_keys(mut self, keys: usize) -> Self {
         self.max_keys = keys;
         self
@@ -145,6 +148,8 @@ impl RateLimitBuilder {
 
     /// Tells callers about their quotas in `RateLimit` and `RateLimit-Policy` fields, on passes and refusals, and names the
     /// quota in refusals ([draft-ietf-httpapi-ratelimit-headers-11]). Off by default.
+    ///
+    /// What is left is not told where this instance does not know it: with leases, and while a store is away.
     ///
     /// [draft-ietf-httpapi-ratelimit-headers-11]: https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-11.html
     #[cfg(feature = "limit_fields")]
@@ -197,6 +202,7 @@ impl RateLimitBuilder {
             (None, false) => faults.add("tier", "is never told: set tier_claim or tier_by"),
             _ => {}
         }
+        self.costs.check_routes(&mut faults);
         let key = self.key.clone().keyer(&mut faults);
         if self.source.is_some() && !key.needs_caller() {
             faults.add("tier", "is a matter of callers, and the key names none");

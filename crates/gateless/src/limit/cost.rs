@@ -20,6 +20,8 @@ pub(super) struct Costs {
     /// By path: `/orders.v1.Orders/Create`.
     grpc: HashMap<Box<str>, u32>,
     by_request: Option<Arc<ByRequest>>,
+    /// Routes that were given twice.
+    repeated: Vec<String>,
 }
 
 impl Costs {
@@ -29,6 +31,7 @@ impl Costs {
             http: HashMap::new(),
             grpc: HashMap::new(),
             by_request: None,
+            repeated: Vec::new(),
         }
     }
 
@@ -37,19 +40,38 @@ impl Costs {
     }
 
     pub(super) fn route(&mut self, route: Route, units: u32) {
-        match route {
+        let name = route.to_string();
+        let is_repeated = match route {
             Route::Http { method, path } => {
-                self.http.entry(path).or_default().push((method, units));
+                let methods = self.http.entry(path).or_default();
+                let is_repeated = methods.iter().any(|(other, _)| *other == method);
+                methods.push((method, units));
+                is_repeated
             }
             Route::Grpc { method } => {
-                self.grpc.insert(format!("/{method}").into(), units);
+                let path = format!("/{method}").into();
+                self.grpc.insert(path, units).is_some()
             }
-            _ => {}
+            _ => false,
+        };
+        if is_repeated {
+            self.repeated.push(name);
         }
     }
 
     pub(super) fn by_request(&mut self, cost: Arc<ByRequest>) {
         self.by_request = Some(cost);
+    }
+
+    /// What is wrong whatever the quotas are.
+    pub(super) fn check_routes(&self, faults: &mut ConfigError) {
+        for route in &self.repeated {
+            faults.add("route_cost", format!("of {route} is there twice"));
+        }
+        let has_routes = !self.http.is_empty() || !self.grpc.is_empty();
+        if self.by_request.is_some() && has_routes {
+            faults.add("route_cost", "has no effect beside cost_by");
+        }
     }
 
     /// `burst` is the smallest of all quotas: what costs more could never be had for its price.

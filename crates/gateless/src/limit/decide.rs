@@ -107,6 +107,8 @@ pub(super) struct Bucket {
     /// What it is called where a fleet counts.
     #[cfg(feature = "limit_shared")]
     pub(super) key: Option<StoreKey>,
+    /// The meter of a layer further out.
+    pub(super) outer: Option<Arc<RateMeter>>,
 }
 
 /// What a request asks for.
@@ -132,7 +134,7 @@ impl Gate for RateLimit {
             Counter::Alone(table) => {
                 let count = limiter.alone(asked.tier, table, asked.tag, asked.cost);
                 let verdict = limiter.conclude(asked.tier, asked.tag, count);
-                Step::Now(limiter.metered(verdict, || asked.bucket(None)))
+                Step::Now(limiter.metered(verdict, || asked.bucket(head, None)))
             }
             #[cfg(feature = "limit_shared")]
             Counter::Shared(front) => limiter.together(front, head, &asked),
@@ -146,12 +148,13 @@ impl Gate for RateLimit {
 
 impl Asked<'_> {
     #[cfg_attr(not(feature = "limit_shared"), expect(unused_variables))]
-    fn bucket(&self, key: Option<StoreKey>) -> Bucket {
+    fn bucket(&self, head: Head<'_>, key: Option<StoreKey>) -> Bucket {
         Bucket {
             tier: Arc::clone(self.tier),
             tag: self.tag,
             #[cfg(feature = "limit_shared")]
             key,
+            outer: RateMeter::of(head.extensions).cloned().map(Arc::new),
         }
     }
 }
@@ -190,7 +193,7 @@ impl Limiter {
         let key = || self.store_key(asked.tier, head, asked.caller);
         // A meter has no request to make it from.
         let kept = self.is_metered.then(key);
-        let bucket = asked.bucket(kept.clone());
+        let bucket = asked.bucket(head, kept.clone());
         match front.take(asked.tag, || kept.unwrap_or_else(key), asked.cost) {
             Taking::Now(count) => {
                 let verdict = self.conclude(asked.tier, asked.tag, count);
@@ -221,7 +224,11 @@ impl Limiter {
                 }
             }
         };
-        self.conclude(tier, *tag, count).map(drop)
+        let (_, verdict) = self.judge(tier, *tag, count);
+        match verdict {
+            Err(_) if self.is_shadow => Ok(()),
+            verdict => verdict.map(drop),
+        }
     }
 
     fn metered(self: &Arc<Self>, verdict: Verdict, bucket: impl FnOnce() -> Bucket) -> Verdict {
@@ -272,9 +279,29 @@ impl Limiter {
         Count::Decided(Taken { decision, debts })
     }
 
-    /// What a count is to the caller.
+    /// What a count is to the caller, in shadow or not.
     fn conclude(&self, tier: &Tier, tag: Tag, count: Count) -> Verdict {
-        let (outcome, verdict) = match count {
+        let (outcome, verdict) = self.judge(tier, tag, count);
+        match verdict {
+            Err(refusal) if self.is_shadow => {
+                self.metrics.decided(Outcome::Shadowed);
+                tracing::debug!(
+                    name: "gateless.limit.shadowed",
+                    limit = &*self.name,
+                    reason = refusal.reason(),
+                    "a request would have been refused"
+                );
+                Ok(Pass::new())
+            }
+            verdict => {
+                self.metrics.decided(outcome);
+                verdict
+            }
+        }
+    }
+
+    fn judge(&self, tier: &Tier, tag: Tag, count: Count) -> (Outcome, Verdict) {
+        match count {
             Count::Decided(Taken { decision, debts }) => match decision {
                 Decision::Granted(_) => (Outcome::Admitted, Ok(self.pass(tier, &debts))),
                 Decision::Refused { limit, retry_after } => {
@@ -292,22 +319,6 @@ impl Limiter {
                     retry_after: self.spread(tag, retry_after),
                 };
                 (Outcome::Unavailable, Err(refusal))
-            }
-        };
-        match verdict {
-            Err(refusal) if self.is_shadow => {
-                self.metrics.decided(Outcome::Shadowed);
-                tracing::debug!(
-                    name: "gateless.limit.shadowed",
-                    limit = &*self.name,
-                    reason = refusal.reason(),
-                    "a request would have been refused"
-                );
-                Ok(Pass::new())
-            }
-            verdict => {
-                self.metrics.decided(outcome);
-                verdict
             }
         }
     }

@@ -28,7 +28,7 @@ pub(super) fn policy(limits: &[Limit]) -> HeaderValue {
     HeaderValue::try_from(text).expect("names were checked")
 }
 
-/// What is left of the quota of which the smallest part is left, and in how many seconds all of it is there again:
+/// What is left of the quota of which the fewest units are left, and in how many seconds all of it is there again:
 /// `"60-in-60s";r=12;t=48`. `debts` says by how much the caller is ahead under each of the limits.
 pub(super) fn remaining(limits: &[Limit], debts: &[u64]) -> Option<HeaderValue> {
     let left = limits.iter().zip(debts).map(|(limit, debt)| {

@@ -30,11 +30,18 @@ use super::decide::{Bucket, Limiter};
 pub struct RateMeter {
     limiter: Arc<Limiter>,
     bucket: Bucket,
+    /// That of a layer further out.
+    outer: Option<Arc<RateMeter>>,
 }
 
 impl RateMeter {
-    pub(super) const fn new(limiter: Arc<Limiter>, bucket: Bucket) -> Self {
-        Self { limiter, bucket }
+    pub(super) fn new(limiter: Arc<Limiter>, bucket: Bucket) -> Self {
+        let outer = bucket.outer.clone();
+        Self {
+            limiter,
+            bucket,
+            outer,
+        }
     }
 
     /// The meter of a request; `None` where nothing is counted for it, or the layer leaves none.
@@ -43,14 +50,23 @@ impl RateMeter {
         extensions.get()
     }
 
-    /// Takes `units`, or none. In shadow it always may.
+    /// Takes `units`, or none. In shadow it always may. More than the burst of a quota counts as a whole burst under it: take
+    /// what comes in parts that are smaller.
+    ///
+    /// Where several layers left a meter, all of them are asked, the innermost first; what one of them gave is not given back when another
+    /// refuses.
     ///
     /// # Errors
     ///
     /// [`Rejection::RateExceeded`] when there are not enough, with the time when there are; whatever was chosen where the
     /// store of a fleet is away.
     pub async fn take(&self, units: u32) -> Result<(), Rejection> {
-        self.limiter.take_more(&self.bucket, units).await
+        let mut next = Some(self);
+        while let Some(meter) = next {
+            meter.limiter.take_more(&meter.bucket, units).await?;
+            next = meter.outer.as_deref();
+        }
+        Ok(())
     }
 }
 

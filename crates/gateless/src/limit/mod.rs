@@ -44,6 +44,7 @@ mod jitter;
 mod key;
 mod meter;
 mod metrics;
+mod pace;
 mod peer;
 #[cfg(feature = "limit_shared")]
 mod shared;

@@ -224,11 +224,26 @@ impl Locator {
             }
             Source::Extensions(read) => read(head.extensions)?,
         };
-        let connection = connection.to_canonical();
+        let connection = canonical(connection);
         Some(match &self.chain {
-            Some(chain) => chain.client(connection, head.headers),
+            Some(chain) => canonical(chain.client(connection, head.headers)),
             None => connection,
         })
+    }
+}
+
+/// An IPv4 address that is written as one of IPv6 is the IPv4 address: as a mapped one (RFC 4291 §2.5.5.2), or by a translator
+/// (`64:ff9b::/96`, RFC 6052 §2.1), behind which all of IPv4 would be one network.
+pub(super) fn canonical(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V6(v6) => match v6.segments() {
+            [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
+                let [.., a, b, c, d] = v6.octets();
+                IpAddr::V4([a, b, c, d].into())
+            }
+            _ => v6.to_canonical(),
+        },
+        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

@@ -2,14 +2,17 @@
 //!
 //! A caller who owes nothing is as good as one who was never here, so their place is free for others. When all who are
 //! looked at owe something, the one who owes least makes way, and what they owed is remembered for all of them together: nobody
-//! of whom nothing is known is better off than that. So a flood of callers can make strangers a little poorer, and it cannot make
-//! anybody forget what they had.
+//! of whom nothing is known is better off than that. So no flood of callers gives anybody back what they had. What it can do is to
+//! make strangers poorer: by a unit, while it lasts, where there are about as many callers as places; and down to nothing where there
+//! are so many that each has to make way before a whole burst is back. That is logged.
 
 use std::hash::{BuildHasher as _, DefaultHasher, Hash, Hasher as _, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use gateless_core::{Ask, Decision, Limit, decide};
 use hashbrown::HashTable;
+
+use super::pace::Pace;
 
 /// Which caller, as a hash under a key of this process: nobody outside can make two callers one.
 ///
@@ -56,6 +59,7 @@ impl Tag {
 pub(super) struct Table {
     limits: Box<[Limit]>,
     shards: Box<[Mutex<Shard>]>,
+    crowded: Pace,
 }
 
 impl Table {
@@ -75,6 +79,7 @@ impl Table {
         Self {
             shards: std::iter::repeat_with(shard).take(shards).collect(),
             limits,
+            crowded: Pace::default(),
         }
     }
 
@@ -101,7 +106,7 @@ impl Table {
         let decision = decide(&self.limits, paid, now, ask);
         match decision {
             Decision::Granted(units) if units > 0 => {
-                let place = place.unwrap_or_else(|| shard.make_room(tag, now));
+                let place = place.unwrap_or_else(|| self.make_room(&mut shard, tag, now));
                 show(shard.pay(place, &self.limits, now, units));
             }
             _ => show(paid),
@@ -113,8 +118,20 @@ impl Table {
     pub(super) fn charge(&self, tag: Tag, now: u64, units: u32) {
         let mut shard = self.shard(tag);
         let place = shard.find(tag);
-        let place = place.unwrap_or_else(|| shard.make_room(tag, now));
+        let place = place.unwrap_or_else(|| self.make_room(&mut shard, tag, now));
         shard.pay(place, &self.limits, now, units);
+    }
+
+    fn make_room(&self, shard: &mut Shard, tag: Tag, now: u64) -> usize {
+        let (place, is_crowded) = shard.make_room(tag, now);
+        if is_crowded && let Some(unlogged) = self.crowded.is_due(now) {
+            tracing::warn!(
+                name: "gateless.limit.crowded",
+                unlogged,
+                "a limit has more callers than places for them: strangers begin with what those owed who made way"
+            );
+        }
+        place
     }
 
     /// What would be decided. Nobody pays.
@@ -200,8 +217,8 @@ impl Shard {
         entry
     }
 
-    /// A place for a stranger, who starts with what is assumed of strangers.
-    fn make_room(&mut self, tag: Tag, now: u64) -> usize {
+    /// A place for a stranger, who starts with what is assumed of strangers; and whether somebody made way who owed something.
+    fn make_room(&mut self, tag: Tag, now: u64) -> (usize, bool) {
         if self.len() < self.capacity {
             for _ in 0..Self::TIDIED.min(self.len()) {
                 self.tidy(now);
@@ -210,9 +227,10 @@ impl Shard {
             self.entries.push(tag.0);
             self.entries.extend_from_slice(&self.floor);
             self.insert(tag.0, place);
-            return place;
+            return (place, false);
         }
         let victim = self.poorest(now);
+        let is_crowded = self.paid_off(victim) > now;
         self.forget(victim);
         let (start, floor) = (victim * self.width, &mut self.floor);
         if let Some([old, paid @ ..]) = self.entries.get_mut(start..start + self.width) {
@@ -223,7 +241,7 @@ impl Shard {
             *old = tag.0;
         }
         self.insert(tag.0, victim);
-        victim
+        (victim, is_crowded)
     }
 
     /// The one who owes least, of the next few.

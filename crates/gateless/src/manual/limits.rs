@@ -17,7 +17,7 @@
 //!
 //! fn limits(auth: &BearerAuth) -> Result<(FailureLimit, RateLimit), ConfigError> {
 //!     let failures = RateLimit::failures(Quota::per_minute(20), auth.handle().clone())
-//!         .peer(Peer::connection().behind_proxies(TrustedProxies::hops(1)))
+//!         .peer(Peer::connection().behind_proxies(TrustedProxies::hops(1).networks(["10.0.0.0/8"])))
 //!         .build()?;
 //!     let requests = RateLimit::builder(
 //!         LimitKey::caller(),
@@ -73,8 +73,9 @@
 //!
 //! What one process counts is in a table of a fixed size,
 //! [`max_keys`](crate::limit::RateLimitBuilder::max_keys). A caller who is owed nothing takes no place in it. When all places
-//! are taken by callers who do owe something, the one who owes least makes way, and strangers begin with what that one owed: so a
-//! flood of keys makes strangers a little poorer at worst, and resets nobody.
+//! are taken by callers who do owe something, the one who owes least makes way, and strangers begin with what that one owed. So no
+//! flood of keys resets anybody. It makes strangers poorer while it lasts, and with enough keys leaves them nothing, which the event
+//! `gateless.limit.crowded` tells: make `max_keys` larger than the number of callers in the longest period.
 //!
 //! ## A fleet
 //!

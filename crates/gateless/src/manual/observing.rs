@@ -75,6 +75,7 @@
 //! | `gateless.introspection.secret` | warn | `error` | a secret could not be read again; the old one goes on |
 //! | `gateless.shared.failed` | debug | `error` | a shared store failed |
 //! | `gateless.limit.no_peer` | error | `stage` | nobody says where requests come from; once for a process |
+//! | `gateless.failure_limit.inside` | error | – | a `FailureLimit` stands inside of the authentication; once for a process |
 //! | `gateless.failure_limit.reached` | warn | `unlogged` | too many credentials were refused from one place; at most once a second, `unlogged` counts the requests in between. It does not say from where: an address is personal data |
 //! | `gateless.denylist.loaded` | info | `records` | the list was loaded |
 //! | `gateless.denylist.failed` | warn | `reason` | its log cannot be followed; once for an outage |
@@ -93,6 +94,7 @@
 //! | `gateless.denylist.revoked_used` | info | `issuer`, `kind`, `token` | somebody used what was revoked |
 //! | `gateless.limit.store_failed` | warn | `error` | the store of limits failed five times in a row and is left alone, but for one call a second; once for an outage |
 //! | `gateless.limit.store_back` | info | – | it answers again |
+//! | `gateless.limit.crowded` | warn | `unlogged` | a limit has more callers than places for them, and strangers begin with less; at most once a second |
 //! | `gateless.limit.shadowed` | debug | `limit`, `reason` | a limit in shadow would have refused a request |
 //! | `gateless.reloaded` | info | `epoch` | a new configuration decides |
 //! | `gateless.not_reloaded` | error | `epoch`, `error` | it could not be used; the old one goes on |

@@ -109,6 +109,9 @@
 //! A replayed event changes nothing: revoking is idempotent, times only become later, and only
 //! [`unrevoke`](crate::denylist::DenylistHandle::unrevoke) takes something back.
 //!
+//! The last two are open to anybody who can reach them. A `RateLimit` by `LimitKey::peer` in front says how often one place may
+//! ask; see the chapter `limits`.
+//!
 //! ## Sizes
 //!
 //! A token, session or key takes 21 to 27 bytes; [`capacity`](crate::denylist::DenylistBuilder::capacity) is the most that is held, a

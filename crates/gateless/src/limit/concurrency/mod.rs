@@ -19,6 +19,8 @@ use crate::gate::Gated;
 /// A request is under way until its response has ended, streams included, or until nobody waits for it any more. One that is too many is
 /// refused at once with `429` / `RESOURCE_EXHAUSTED`; none waits for its turn. Each instance counts for itself.
 ///
+/// A connection that is upgraded (WebSocket, `CONNECT`) is no response any more: it is not counted once it is open.
+///
 /// ```
 /// use gateless::limit::{ConcurrencyLimit, LimitKey};
 ///

@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use gateless_core::{Clock, ConfigError, Quota, Renderer};
 
+use super::super::pace::Pace;
 use super::super::peer::Peer;
 use super::super::table::{Table, Tagger};
 use super::FailureLimit;
 use super::decide::Live;
 use super::metrics::Metrics;
-use super::pace::Pace;
 use super::seen::Seen;
 use crate::clock::SystemClock;
 use crate::known::KnownTokens;

@@ -3,17 +3,22 @@
 use std::fmt;
 use std::future::Ready;
 use std::hash::{BuildHasher as _, RandomState};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
-use gateless_core::{Ask, Clock, Decision, Excess, ExcessKind, Monotonic, Rejection, Renderer};
+use gateless_core::{
+    Ask, Clock, Decision, Excess, ExcessKind, Monotonic, PresentationFault, Principal, Rejection,
+    Renderer,
+};
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Request};
 
 use super::super::jitter::jittered;
+use super::super::pace::Pace;
 use super::super::peer::Locator;
 use super::super::table::{Table, Tag, Tagger};
 use super::FailureLimit;
 use super::metrics::{Happened, Metrics};
-use super::pace::Pace;
 use super::seen::Seen;
 use crate::gate::{CredentialFingerprint, Escort, Gate, Head, Pass, ResponseHead, Step, Verdict};
 use crate::known::{Knowledge, KnownTokens};
@@ -73,6 +78,10 @@ pub(super) enum Meaning {
 
 pub(super) fn meaning(rejection: &Rejection) -> Meaning {
     match rejection {
+        // What should not have come this way was not looked at: a page of somebody else's may have made a browser send it.
+        Rejection::CredentialsMalformed(
+            PresentationFault::CrossSite | PresentationFault::Exposed,
+        ) => Meaning::Nothing,
         Rejection::CredentialsMalformed(_) => Meaning::Guess,
         Rejection::TokenInvalid(fault) if fault.proves_origin() => Meaning::Genuine,
         Rejection::TokenInvalid(_) => Meaning::Guess,
@@ -88,13 +97,22 @@ impl Live {
     }
 
     fn decide(self: &Arc<Self>, head: Head<'_>) -> Verdict {
+        if Principal::optional(head.extensions).is_ok() {
+            log_inside();
+            return Err(Rejection::PipelineMisordered);
+        }
         let prefix = self.locator.locate(FailureLimit::NAME, head)?;
         let (tag, now) = (self.tagger.tag(&prefix), self.now());
         let left = self.table.ask(tag, now, Ask::exactly(1));
         match admit(left, || self.known.knows(head)) {
             Admission::Watched => {
-                let limit = Arc::clone(self);
-                Ok(Pass::new().escort(Box::new(Watch { limit, tag })))
+                let watch = Watch {
+                    limit: Arc::clone(self),
+                    tag,
+                    credentials: head.headers.get(AUTHORIZATION).cloned(),
+                    is_answered: false,
+                };
+                Ok(Pass::new().escort(Box::new(watch)))
             }
             Admission::Known => {
                 self.metrics.happened(Happened::Known);
@@ -152,6 +170,18 @@ impl Live {
     }
 }
 
+/// Once for a process: it shows with every request.
+#[cold]
+fn log_inside() {
+    static LOG: Once = Once::new();
+    LOG.call_once(|| {
+        tracing::error!(
+            name: "gateless.failure_limit.inside",
+            "a failure limit stands inside of the authentication, where it never sees a refusal: put it outside"
+        );
+    });
+}
+
 impl Gate for FailureLimit {
     const NAME: &'static str = "failure_limit";
     type Wait = Ready<Verdict>;
@@ -169,15 +199,39 @@ impl Gate for FailureLimit {
 struct Watch {
     limit: Arc<Live>,
     tag: Tag,
+    /// What to look at if nobody waits for the answer.
+    credentials: Option<HeaderValue>,
+    is_answered: bool,
 }
 
 impl Escort for Watch {
-    fn answered(self: Box<Self>, response: ResponseHead<'_>) -> Option<Box<dyn Escort>> {
+    fn answered(mut self: Box<Self>, response: ResponseHead<'_>) -> Option<Box<dyn Escort>> {
+        self.is_answered = true;
         if let Some(rejection) = response.extensions.get() {
             let fingerprint = response.extensions.get().copied();
             self.limit.note(self.tag, rejection, fingerprint);
         }
         None
+    }
+}
+
+/// Whoever goes away before the answer may have guessed all the same, and somebody may have been asked about it: else any
+/// number of guesses could be had for nothing.
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if self.is_answered {
+            return;
+        }
+        let Some(credentials) = self.credentials.take() else {
+            return;
+        };
+        let fingerprint = CredentialFingerprint::of(credentials.as_bytes());
+        let mut request = Request::new(());
+        request.headers_mut().insert(AUTHORIZATION, credentials);
+        if self.limit.known.knows(Head::of(&request)) == Knowledge::Unknown {
+            let happened = self.limit.count(self.tag, Some(fingerprint));
+            self.limit.metrics.happened(happened);
+        }
     }
 }
 

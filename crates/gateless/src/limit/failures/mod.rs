@@ -3,7 +3,6 @@
 mod builder;
 mod decide;
 mod metrics;
-mod pace;
 mod seen;
 // Without a backend no token can be verified.
 #[cfg(test)]
@@ -32,7 +31,7 @@ use crate::known::KnownTokens;
 /// | from where not too much was refused | passes | the same |
 /// | from where too much was: without credentials, or with a token that is known to be good | passes | the same |
 /// | from where too much was: with any other credentials | 429 with `Retry-After` | `RESOURCE_EXHAUSTED` |
-/// | nobody says where it comes from | 500, a fault of the deployment | `INTERNAL` |
+/// | nobody says where it comes from, or somebody is signed in already: it stands inside of the authentication | 500, a fault of the deployment | `INTERNAL` |
 ///
 /// What counts is a refusal of the credentials themselves, which a stage further in left in the response: presented in a way
 /// that RFC 6750 does not allow, or a token that no issuer vouches for. A token that its issuer made and that is refused
@@ -76,7 +75,12 @@ use crate::known::KnownTokens;
 /// ```
 ///
 /// Requests that are under way when the quota is used up are still answered: whoever sends many at once gets as many guesses
-/// beyond it as the server handles at the same time from one place. They owe no more than a whole burst for them.
+/// beyond it as the server handles at the same time from one place. They owe no more than a whole burst for them. Whoever
+/// goes away before the answer is counted too, unless their token is known: by the `Authorization` field, as tokens elsewhere
+/// are not looked at then. An answer of 503 does not count: it is an outage, and nobody's guess was looked at.
+///
+/// `known` has to look for tokens where the authentication does, as the handles of our stages do: a token that it does not find is
+/// one that is not there, and such requests go on.
 ///
 /// Behind introspection an opaque token that has ended looks like one that never was, so it counts; the same is true of a JWT whose key
 /// is gone. A client that renews its tokens in time sends few of them.

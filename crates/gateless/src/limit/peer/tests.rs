@@ -59,6 +59,19 @@ fn located<T>(
 const XFF: &str = "x-forwarded-for";
 
 #[test]
+fn tk_02_translated_addresses_are_those_of_ipv4() {
+    for (written, meant) in [
+        ("64:ff9b::192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("64:ff9b:0:0:0:1::7", "64:ff9b:0:0:0:1::7"),
+        ("64:ff9b:1::192.0.2.7", "64:ff9b:1::c000:207"),
+        ("2001:db8::7", "2001:db8::7"),
+    ] {
+        assert_eq!(canonical(ip(written)), ip(meant));
+    }
+}
+
+#[test]
 fn by_default_no_field_is_believed() {
     let fields = [(XFF, "203.0.113.9"), ("forwarded", "for=203.0.113.9")];
     let found = address(&locator(Peer::default()), Some("192.0.2.1"), &fields);

@@ -21,7 +21,7 @@ use crate::limit::table::Tag;
 /// The limits of one tier, in front of the store that counts them.
 pub(in crate::limit) struct Front {
     pub(super) limits: Box<[Limit]>,
-    /// The most that can be had at once. A request that costs more is one that costs this.
+    /// The largest burst. A request that costs more is one that costs this.
     burst: u32,
     mode: Mode,
     pub(super) deadline: Duration,
@@ -57,7 +57,7 @@ impl Front {
             max_remembered,
         } = settings;
         Self {
-            burst: limits.iter().map(Limit::burst).min().unwrap_or(u32::MAX),
+            burst: limits.iter().map(Limit::burst).max().unwrap_or(u32::MAX),
             mode,
             deadline,
             store,

@@ -197,7 +197,7 @@ impl Visit for Fields {
 
 impl Subscriber for Heard {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        metadata.is_event() && metadata.name().starts_with("gateless.limit.")
+        metadata.is_event() && metadata.target().starts_with("gateless::limit")
     }
 
     fn new_span(&self, _: &Attributes<'_>) -> Id {
