@@ -119,6 +119,83 @@ async fn tk_10_while_the_store_is_down_what_was_chosen_happens(
 }
 
 #[tokio::test]
+async fn tk_10_shares_add_up_to_no_more_than_the_quota_whatever_requests_cost() {
+    for cost in [1, 3, 6, 7, 25] {
+        let world = World::new();
+        let store = store(&world);
+        store.set_fault(QuotaFault::Fail);
+        let share = LimitOutage::LocalShare { instances: 4 };
+        let mut taken = 0;
+        for _ in 0..4 {
+            let builder = world
+                .builder(LimitKey::caller(), &[Quota::per_hour(25)])
+                .cost(cost);
+            let instance =
+                world.instance_of(builder.shared(SharedLimits::exact(store.clone(), share)));
+            for _ in 0..30 {
+                let answer = instance
+                    .send(Protocol::Http, &token_of("user-1").mint())
+                    .await;
+                taken += if answer.status == 200 { cost } else { 0 };
+            }
+        }
+        assert!(taken <= 25, "{taken} for {cost} each");
+        assert_eq!(
+            taken > 0,
+            cost <= 6,
+            "more than a share is refused as an outage"
+        );
+    }
+}
+
+#[tokio::test]
+async fn tk_07_what_was_brought_for_somebody_who_has_gone_opens_no_other_quota() {
+    let world = World::new();
+    let store = store(&world);
+    let quotas = [Quota::per_second(20), Quota::per_day(100_000)];
+    let builder = world.builder(LimitKey::caller(), &quotas).cost_by(|head| {
+        let weight = head
+            .headers
+            .get("x-weight")
+            .and_then(|it| it.to_str().ok()?.parse().ok());
+        weight.unwrap_or(1)
+    });
+    let shared = SharedLimits::leased(store.clone(), 20, LimitOutage::FailClosed);
+    let instance = world.instance_of(builder.shared(shared));
+    let token = token_of("user-1").mint();
+    let request = presenting(&token)(Protocol::Http.request()).header("x-weight", "5000");
+    let layer = instance.layer();
+    let dear = send(&layer, request.body(String::new()).unwrap());
+    // It is sent, and nobody waits for it.
+    let _ = tokio::time::timeout(Duration::ZERO, dear).await;
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+    let admitted = instance.admits(100, &token).await;
+    assert!(admitted <= 20, "{admitted}");
+}
+
+#[tokio::test]
+async fn keys_that_look_alike_are_not_the_same_count() {
+    let world = World::new();
+    let store = store(&world);
+    let token = token_of("name")
+        .client_id("name")
+        .claim("tenant", "name")
+        .mint();
+    for key in [
+        LimitKey::subject(),
+        LimitKey::client(),
+        LimitKey::claim("tenant"),
+        LimitKey::claim("client_id"),
+    ] {
+        let shared = SharedLimits::exact(store.clone(), LimitOutage::FailClosed);
+        let builder = world.builder(key, &[Quota::per_hour(3)]).shared(shared);
+        assert_eq!(world.instance_of(builder).admits(5, &token).await, 3);
+    }
+}
+
+#[tokio::test]
 async fn tk_10_an_outage_is_never_the_callers_fault() {
     let world = World::new();
     let store = store(&world);

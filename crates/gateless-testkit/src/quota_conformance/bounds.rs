@@ -124,8 +124,7 @@ impl Caller {
     /// How long the limit at `place` makes one wait, in microseconds.
     fn wait(&self, place: usize, ask: Ask, least: u64, most: u64) -> Option<RangeInclusive<u64>> {
         let (limit, (early, late)) = self.limits.get(place).zip(self.paid.get(place))?;
-        let burst = self.limits.iter().map(Limit::burst).min()?;
-        let units = ask.least().min(burst);
+        let units = ask.within(&self.limits).least();
         Some(limit.wait(*early, most, units)..=limit.wait(*late, least, units))
     }
 }

@@ -146,13 +146,13 @@ pub(super) fn cases() -> Vec<Case> {
             ],
         ),
         case(
-            "who asks for more than a burst gets a burst",
+            "more than a burst counts as a burst under that limit, and as what it is under the others",
             &[Quota::per_hour(5), Quota::per_hour(9).burst(3)],
             &[
-                (0, exactly(1000), had(3)),
-                (0, exactly(u32::MAX), wait(1, secs(1200))),
-                (0, stock(2, u32::MAX, u32::MAX), wait(1, secs(800))),
-                (1, exactly(1000), wait(1, secs(1199))),
+                (0, exactly(1000), had(5)),
+                (0, exactly(u32::MAX), wait(0, secs(3600))),
+                (0, stock(2, u32::MAX, u32::MAX), wait(0, secs(1440))),
+                (1, exactly(1000), wait(0, secs(3599))),
             ],
         ),
         case(

@@ -243,7 +243,7 @@ async fn the_counter_in_memory_conforms_while_time_passes() {
 #[case(Flaw::CountsAlone, "a burst comes back unit by unit")]
 #[case(Flaw::Races, "64 who ask at the same time")]
 #[case(Flaw::LeavesNothing, "a stock leaves some to others")]
-#[case(Flaw::RefusesMoreThanABurst, "who asks for more than a burst")]
+#[case(Flaw::RefusesMoreThanABurst, "more than a burst counts as a burst")]
 #[case(Flaw::TellsTooShort, "a burst comes back unit by unit")]
 #[case(Flaw::TellsWholeSeconds, "a burst comes back unit by unit")]
 #[case(Flaw::CountsWholeSeconds, "who waits as long as told is let through")]

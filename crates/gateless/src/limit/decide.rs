@@ -243,6 +243,7 @@ impl Limiter {
     #[cfg(feature = "limit_shared")]
     fn store_key(&self, tier: &Tier, head: Head<'_>, caller: Option<&Principal>) -> StoreKey {
         store_key(&self.name, &tier.name, &tier.limits, |feed| {
+            self.key.describe(feed);
             // It was fed to the tagger a moment ago, and that went well.
             let _ = self.key.feed(RateLimit::NAME, head, caller, feed);
         })

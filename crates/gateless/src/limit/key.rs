@@ -114,6 +114,23 @@ impl Keyer {
         !self.0.iter().all(is_free)
     }
 
+    /// What keys are made of: two limits whose keys look alike are not the same limit.
+    #[cfg(feature = "limit_shared")]
+    pub(super) fn describe(&self, to: &mut impl Feed) {
+        for part in &self.0 {
+            match part {
+                Part::Caller => to.text("caller"),
+                Part::Subject => to.text("subject"),
+                Part::Client => to.text("client"),
+                Part::Token => to.text("token"),
+                Part::Claim(path) => to.part(b"claim", &path.to_string()),
+                Part::Route => to.text("route"),
+                Part::Peer(_) => to.text("peer"),
+            }
+        }
+        to.text("");
+    }
+
     /// The key of one request. `caller` is there where one is [needed](Self::needs_caller).
     ///
     /// # Errors

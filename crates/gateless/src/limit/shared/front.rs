@@ -3,6 +3,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use gateless_core::{
@@ -31,6 +32,28 @@ pub(in crate::limit) struct Front {
     fallback: Fallback,
     metrics: Metrics,
     clock: Arc<dyn Clock>,
+    /// How many requests ask for themselves at the moment.
+    under_way: AtomicUsize,
+}
+
+/// The most requests that ask for themselves at once: what one connection carries in well below a deadline.
+const MOST_UNDER_WAY: usize = 1024;
+
+/// A request that asks for itself, until this is dropped.
+struct UnderWay(Arc<Front>);
+
+impl UnderWay {
+    fn begin(front: &Arc<Front>) -> Option<Self> {
+        let before = front.under_way.fetch_add(1, Ordering::Relaxed);
+        let begun = Self(Arc::clone(front));
+        (before < MOST_UNDER_WAY).then_some(begun)
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// How a request is counted.
@@ -66,6 +89,7 @@ impl Front {
             fallback: Fallback::new(on_outage, &limits, max_keys),
             metrics: Metrics::new(on_outage),
             clock,
+            under_way: AtomicUsize::new(0),
             limits,
         }
     }
@@ -120,8 +144,14 @@ impl Front {
         cost: u32,
         leave: Leave,
     ) -> Taking {
+        let Some(under_way) = UnderWay::begin(self) else {
+            // Whatever was chosen for outages: this is none.
+            let retry_after = Duration::from_secs(1);
+            return Taking::Now(Count::Unavailable { retry_after });
+        };
         let front = Arc::clone(self);
         let call = runtime.spawn(async move {
+            let _under_way = under_way;
             let sent = front.now();
             let taken = front.ask(&key, Ask::exactly(cost), leave).await?;
             if let Some(refusal) = front.refusal(&taken.decision, cost, sent)
@@ -142,6 +172,8 @@ impl Front {
 
     /// Asks the store. Nothing when it does not answer within the deadline, or not what was asked for.
     pub(super) async fn ask(&self, key: &StoreKey, ask: Ask, leave: Leave) -> Option<Taken> {
+        // Nobody gives more than a burst at once.
+        let ask = ask.within(&self.limits);
         let answer = self.store.take(key, &self.limits, ask);
         let (ended, error) = match tokio::time::timeout(self.deadline, answer).await {
             Ok(Ok(taken)) => match taken.decision {

@@ -133,16 +133,20 @@ impl Flight {
 
     /// Answers everybody who can be, and says what to ask for those who are left. When there is nobody, it is over.
     fn serve(&mut self) -> Option<Wish> {
-        let now = self.front.now();
+        let (now, units) = (self.front.now(), self.units);
         let mut seat = self.front.places.seat(self.tag);
         let wish = seat.find().and_then(|place| {
             let mut line = place.line.take()?;
-            let first = line.serve(place, now, &self.front)?;
+            let Some(first) = line.serve(place, now, &self.front) else {
+                // What was brought for somebody who has gone is no stock: it is paid for, and lost.
+                place.credit = place.credit.min(units);
+                return None;
+            };
             let costs = line.costs();
             let is_short = || place.refuse(costs, now, &self.front.limits).is_some();
             let wish = match costs > first && (self.is_short || is_short()) {
-                false => Wish::for_all(costs, first, place.credit, self.units),
-                true => Wish::for_the_first(costs, first, place.credit, self.units),
+                false => Wish::for_all(costs, first, place.credit, units),
+                true => Wish::for_the_first(costs, first, place.credit),
             };
             place.line = Some(line);
             Some(wish)
@@ -182,20 +186,20 @@ impl Flight {
 }
 
 impl Wish {
-    /// What all lack who wait, as far as it fits in stock, and more if that is a small part of what there is.
-    fn for_all(costs: u32, first: u32, credit: u32, units: u32) -> Self {
+    /// What all lack who wait, so that one call does for them however many they are, and more for the stock if that is a small
+    /// part of what there is.
+    const fn for_all(costs: u32, first: u32, credit: u32, units: u32) -> Self {
         let room = units.saturating_sub(credit);
         let lacks = first.saturating_sub(credit);
-        match costs.saturating_sub(credit).min(room) {
+        match costs.saturating_sub(credit) {
             all if all > lacks => Self::ForAll(Ask::stock(all, room, DIVISOR)),
             _ => Self::ForTheFirst(Ask::stock(lacks, room, DIVISOR)),
         }
     }
 
     /// What the first one lacks, and what the others do as far as it is there.
-    fn for_the_first(costs: u32, first: u32, credit: u32, units: u32) -> Self {
-        let room = units.saturating_sub(credit);
-        let all = costs.saturating_sub(credit).min(room);
+    const fn for_the_first(costs: u32, first: u32, credit: u32) -> Self {
+        let all = costs.saturating_sub(credit);
         Self::ForTheFirst(Ask::stock(first.saturating_sub(credit), all, 1))
     }
 
@@ -220,6 +224,7 @@ impl Drop for Flight {
             for waiter in line.0 {
                 waiter.serve(place, now, &self.front);
             }
+            place.credit = place.credit.min(self.units);
         }
     }
 }

@@ -71,7 +71,11 @@ impl Health {
 pub(super) enum Fallback {
     Closed,
     /// What callers had in outages, under the shares of the limits.
-    Share(Table),
+    Share {
+        table: Table,
+        /// The most that a request can cost: what is more than a share's burst would be had for the price of that.
+        most: u32,
+    },
     Open,
 }
 
@@ -80,8 +84,12 @@ impl Fallback {
         match on_outage {
             LimitOutage::FailClosed => Self::Closed,
             LimitOutage::LocalShare { instances } => {
-                let shares = limits.iter().map(|limit| limit.share(instances));
-                Self::Share(Table::new(shares.collect::<Vec<_>>(), max_keys))
+                let shares: Vec<_> = limits.iter().map(|limit| limit.share(instances)).collect();
+                let most = shares.iter().map(Limit::burst).min();
+                Self::Share {
+                    most: most.unwrap_or(u32::MAX),
+                    table: Table::new(shares, max_keys),
+                }
             }
             LimitOutage::DangerOpen => Self::Open,
         }
@@ -90,13 +98,13 @@ impl Fallback {
     /// Decides on a request. `now` is in microseconds, `pause` is how long the store is left alone.
     pub(super) fn decide(&self, tag: Tag, cost: u32, now: u64, pause: Option<Duration>) -> Count {
         match self {
-            Self::Closed => Count::Unavailable {
-                retry_after: pause.unwrap_or(RETRY_AFTER),
-            },
-            Self::Share(table) => Count::Decided(Taken {
+            Self::Share { table, most } if cost <= *most => Count::Decided(Taken {
                 decision: table.take(tag, now, Ask::exactly(cost)),
                 debts: Vec::new(),
             }),
+            Self::Closed | Self::Share { .. } => Count::Unavailable {
+                retry_after: pause.unwrap_or(RETRY_AFTER),
+            },
             Self::Open => Count::LetThrough,
         }
     }

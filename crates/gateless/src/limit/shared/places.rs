@@ -221,16 +221,22 @@ impl Place {
 /// The store refused to give a caller so many units.
 ///
 /// What a caller owes only grows by asking. So until the time that the store named, nobody gets as many for them. That time is
-/// measured by the clock of this process, whose tick it may be longer.
+/// measured by the clock of this process, whose tick it may be longer. The store is asked again after ten seconds at most, as it
+/// may have lost what it knew.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     units: u32,
     limit: usize,
     /// In microseconds.
     until: u64,
+    /// From when on the store is asked again.
+    again: u64,
 }
 
 impl Refusal {
+    /// In microseconds.
+    const LONGEST: u64 = 10_000_000;
+
     /// What the store said when it was asked for `units`. Its time counts from when the question was sent, so that nobody
     /// waits longer than the truth, and is at most what a whole burst takes.
     pub(super) fn new(
@@ -240,26 +246,33 @@ impl Refusal {
         sent: u64,
         limits: &[Limit],
     ) -> Option<Self> {
-        let longest = limits.get(limit)?.tolerance();
+        let by = limits.get(limit)?;
         let wait = u64::try_from(retry_after.as_micros()).unwrap_or(u64::MAX);
+        let wait = wait.min(by.tolerance());
+        // One unit less is there by one interval earlier: so this is said of the fewest units that are not there either, for as
+        // long as they are not.
+        let fewer = u32::try_from(wait.saturating_sub(1) / by.interval()).unwrap_or(u32::MAX);
+        let fewer = fewer.min(units.saturating_sub(1));
+        let wait = wait - by.interval().saturating_mul(u64::from(fewer)).min(wait);
         Some(Self {
-            units,
+            units: units - fewer,
             limit,
-            until: sent.saturating_add(wait.min(longest)),
+            until: sent.saturating_add(wait),
+            again: sent.saturating_add(wait.min(Self::LONGEST)),
         })
     }
 
     const fn is_live(&self, now: u64) -> bool {
-        now < self.until
+        now < self.again
     }
 
     /// The refusal of `units`, when this implies it. More units take as much longer as the limit needs to bring them.
     fn of(&self, units: u32, now: u64, limits: &[Limit]) -> Option<Decision> {
-        let more = units.checked_sub(self.units)?;
-        let more = limits
-            .get(self.limit)?
-            .interval()
-            .saturating_mul(u64::from(more));
+        let by = limits.get(self.limit)?;
+        units.checked_sub(self.units)?;
+        // What is more than a burst waits for a whole one.
+        let more = units.min(by.burst()).saturating_sub(self.units);
+        let more = by.interval().saturating_mul(u64::from(more));
         self.is_live(now).then(|| Decision::Refused {
             limit: self.limit,
             retry_after: Duration::from_micros((self.until - now).saturating_add(more)),

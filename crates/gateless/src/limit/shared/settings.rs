@@ -71,8 +71,8 @@ pub(super) enum Mode {
 impl SharedLimits {
     /// Asks the store with each request, in one call.
     ///
-    /// No more gets through than the quota, however many instances there are and however many requests come at once. A
-    /// request takes longer by that call. One that the deadline cuts short may have been counted by the store: what is
+    /// No more gets through than the quota, however many instances there are and however many requests come at once, as long as the
+    /// store keeps what it was told. A request takes longer by that call; more than a thousand of them at once get `503`. One that the deadline cuts short may have been counted by the store: what is
     /// wrong then is that the caller has a unit less.
     pub fn exact(store: impl QuotaStore, on_outage: LimitOutage) -> Self {
         Self::new(store, Mode::Exact, on_outage)
@@ -86,7 +86,7 @@ impl SharedLimits {
     ///   span, and `units` for each instance on top of it, which were in stock when the span began;
     /// - from the first request on they never let through more than the store gave out, but for what [`LimitOutage`] adds;
     /// - what is in stock at an instance that ends is lost to the caller, as is what they have at an instance that they do not
-    ///   come back to: at most `units` each.
+    ///   come back to: at most `units` each; and so is what was brought for requests that nobody waits for any more.
     ///
     /// Where one request costs more than `units`, read that cost for `units`.
     ///
@@ -118,7 +118,7 @@ impl SharedLimits {
         self
     }
 
-    /// For how many callers at most each instance remembers that they were refused, and what is in stock for them. 100,000
+    /// For how many callers of each tier at most an instance remembers that they were refused, and what is in stock for them. 100,000
     /// by default, in some 9 MB. Where there are more, those with the least in stock make way: they lose what is paid for, or
     /// the store is asked once more. Nobody gains anything.
     pub const fn max_remembered(mut self, callers: usize) -> Self {
@@ -172,7 +172,8 @@ impl fmt::Debug for SharedLimits {
 /// What becomes of requests while the store of [`SharedLimits`] cannot be asked: it fails, it takes longer than the deadline,
 /// or it is left alone after that.
 ///
-/// There is no default. Whoever can make the store slow, by a flood for example, chooses when this applies. What an
+/// There is no default. Whoever can make the store slow, by a flood for example, chooses when this applies; with leases, so does a
+/// caller for themselves whose requests come faster than the store answers within the deadline. What an
 /// instance still knows comes first: units in stock are used, and who was refused before is refused.
 ///
 /// ```
@@ -193,6 +194,8 @@ pub enum LimitOutage {
     /// An attacker gains at most the quota once more, next to what the store gave out before, and others go on. The shares are
     /// counted during outages only, and what was had in one is still owed in the next: to bring about many of them brings
     /// nothing.
+    ///
+    /// A request that costs more than the burst of a share gets `503`, as with [`FailClosed`](Self::FailClosed).
     LocalShare {
         /// How many instances there are, at most. With more of them than was said here, all of them together let through more
         /// than the quota; where there are fewer, or requests are spread unevenly, callers get less. A share is a burst of at least 1.
