@@ -10,6 +10,8 @@ use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
+use crate::denylist::redis::common::{PATIENCE, Server};
+
 use super::{
     AUDIENCE, AuthorizationServer, Caller, OPAQUE, Outcome, Wallet, reading_needs_a_good_token,
 };
@@ -91,6 +93,56 @@ async fn orders_asks_a_real_authorization_server_about_opaque_tokens() {
     outcomes("not known, without it", &late, Outcome::Unavailable).await;
 }
 
+#[tokio::test]
+async fn instances_of_orders_with_one_redis_count_a_caller_together() {
+    let (server, binary) = tokio::join!(AuthorizationServer::start(), build());
+    let wallet = Wallet::fill(&server).await;
+    let redis = Server::start();
+    let settings = [
+        ("ISSUER", server.issuer()),
+        ("AUDIENCE", AUDIENCE),
+        ("REDIS_URL", &redis.url()),
+        ("RATE_LIMIT", "6"),
+        ("FAILURE_LIMIT", "5"),
+    ];
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let ask = async |orders: &Orders, token: &str| {
+        let request = client.get(format!("http://{}/orders", orders.address));
+        let answer = request.bearer_auth(token).send().await.unwrap();
+        answer.status().as_u16()
+    };
+    let mut fleet = Vec::new();
+    for _ in 0..2 {
+        let orders = Orders::start_with(binary.clone(), &settings).await;
+        // Until it knows what was revoked, nobody passes, and nobody is counted.
+        let begin = std::time::Instant::now();
+        while ask(&orders, &wallet.write).await == 503 {
+            assert!(begin.elapsed() < PATIENCE, "it does not come up");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        fleet.push(orders);
+    }
+    let mut statuses = Vec::new();
+    for number in 0..12 {
+        statuses.push(ask(&fleet[number % 2], &wallet.read).await);
+    }
+    // Both tokens are of one client, which had two of its six already; one comes back in ten seconds.
+    let admitted = statuses.iter().filter(|status| **status == 200).count();
+    assert!((4..=6).contains(&admitted), "{statuses:?}");
+    assert_eq!(
+        statuses.iter().filter(|status| **status == 429).count(),
+        12 - admitted
+    );
+
+    // Who guesses is known to the instance where they guess, and what it knows as good goes on: here, up to the quota.
+    let mut guesses = Vec::new();
+    for number in 0..8 {
+        guesses.push(ask(&fleet[0], &format!("guess.{number}.x")).await);
+    }
+    assert_eq!(guesses, [[401; 5].as_slice(), &[429; 3]].concat());
+    assert_eq!(ask(&fleet[1], "guess.0.x").await, 401);
+}
+
 /// The running service. It stops when this is dropped.
 struct Orders {
     address: String,
@@ -105,6 +157,8 @@ impl Orders {
     async fn start_with(binary: PathBuf, settings: &[(&str, &str)]) -> Self {
         let mut process = Command::new(&binary)
             .env("BIND", "127.0.0.1:0")
+            .env("RATE_LIMIT", "off")
+            .env("FAILURE_LIMIT", "off")
             .envs(settings.iter().copied())
             .env("RUST_LOG", "error")
             .stdin(Stdio::null())
