@@ -78,10 +78,10 @@ const ARROWS: &[Arrow] = &[
         ],
         ours: &["gateless-core"],
     },
-    // Who checks scopes alone compiles no cryptography, no HTTP client and no store.
+    // Who checks scopes and limits alone compiles no cryptography, no HTTP client and no store.
     Arrow {
         package: "gateless",
-        features: &["--no-default-features", "--features=scope"],
+        features: &["--no-default-features", "--features=scope,limit"],
         without: &[
             "aws-lc-rs",
             "aws-lc-sys",

@@ -69,6 +69,7 @@ impl Circuit {
     }
 
     /// Whether a call that failed may be repeated at once. Then it is paid for.
+    #[cfg(any(feature = "introspection", test))]
     pub(crate) const fn may_retry(&mut self) -> bool {
         match self.savings.checked_sub(RETRY) {
             Some(rest) if self.open_until.is_none() => {

@@ -113,6 +113,7 @@ pub(super) struct Bucket {
 
 /// What a request asks for.
 struct Asked<'a> {
+    #[cfg(feature = "limit_shared")]
     caller: Option<&'a Principal>,
     tier: &'a Arc<Tier>,
     tag: Tag,
@@ -176,6 +177,7 @@ impl Limiter {
         };
         let feed = |hasher: &mut _| self.key.feed(RateLimit::NAME, head, caller, hasher);
         Ok(Some(Asked {
+            #[cfg(feature = "limit_shared")]
             caller,
             tier,
             tag: self.tagger.tag_by(feed)?,

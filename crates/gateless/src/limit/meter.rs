@@ -31,7 +31,7 @@ pub struct RateMeter {
     limiter: Arc<Limiter>,
     bucket: Bucket,
     /// That of a layer further out.
-    outer: Option<Arc<RateMeter>>,
+    outer: Option<Arc<Self>>,
 }
 
 impl RateMeter {
