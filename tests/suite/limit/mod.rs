@@ -12,6 +12,7 @@ mod fleet;
 mod law;
 mod meter;
 mod redis;
+mod served;
 mod settings;
 mod tiers;
 

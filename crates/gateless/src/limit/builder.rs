@@ -159,7 +159,8 @@ impl RateLimitBuilder {
         self
     }
 
-    /// Counts together with all instances that have the same settings and the same store.
+    /// Counts together with all instances that have the same settings and the same store. What makes a count is the
+    /// [name](Self::named), the tier, the quotas and the key: services that share a store need names or prefixes of their own.
     #[cfg(feature = "limit_shared")]
     #[cfg_attr(docsrs, doc(cfg(feature = "limit_shared")))]
     pub fn shared(mut self, shared: SharedLimits) -> Self {

@@ -30,18 +30,11 @@ use super::decide::{Bucket, Limiter};
 pub struct RateMeter {
     limiter: Arc<Limiter>,
     bucket: Bucket,
-    /// That of a layer further out.
-    outer: Option<Arc<Self>>,
 }
 
 impl RateMeter {
-    pub(super) fn new(limiter: Arc<Limiter>, bucket: Bucket) -> Self {
-        let outer = bucket.outer.clone();
-        Self {
-            limiter,
-            bucket,
-            outer,
-        }
+    pub(super) const fn new(limiter: Arc<Limiter>, bucket: Bucket) -> Self {
+        Self { limiter, bucket }
     }
 
     /// The meter of a request; `None` where nothing is counted for it, or the layer leaves none.
@@ -64,7 +57,7 @@ impl RateMeter {
         let mut next = Some(self);
         while let Some(meter) = next {
             meter.limiter.take_more(&meter.bucket, units).await?;
-            next = meter.outer.as_deref();
+            next = meter.bucket.outer.as_deref();
         }
         Ok(())
     }

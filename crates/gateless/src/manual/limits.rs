@@ -84,12 +84,16 @@
 //!
 //! | | each request asks | in any span of time all instances together let through |
 //! |---|---|---|
-//! | `SharedLimits::exact` | the store; refusals are remembered | what the quota says, and no more |
+//! | `SharedLimits::exact` | the store; refusals are remembered | what the quota says, and no more, as long as the store keeps what it was told |
 //! | `SharedLimits::leased` | nobody, mostly: an instance takes some units at a time | at most instances × units more |
 //!
 //! What happens while the store is away or slow has to be said: `LimitOutage`. Each answer has a deadline of 50 ms, and a store that fails again and
 //! again is left alone but for one call a second. Quotas in the store outlive instances, and monthly ones a restart of the store
 //! too, if it keeps its data.
+//!
+//! Services that share a store need names ([`named`](crate::limit::RateLimitBuilder::named)) or prefixes of their own. Every caller
+//! takes a key there for as long as they owe something: for limits by address, of which there are very many, a server of their own
+//! is better than the one that keeps the denylist.
 //!
 //! ## Trying it out
 //!

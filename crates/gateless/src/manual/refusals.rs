@@ -24,6 +24,9 @@
 //! A gRPC caller gets `grpc-status`, `grpc-message`, and a `google.rpc.ErrorInfo` with the code in capitals as its
 //! reason, so that a limit of this service can be told from one of the gRPC library.
 //!
+//! Whoever had too much gets `429` and `rate_exceeded`, or `RESOURCE_EXHAUSTED`, with a time to come back in `Retry-After` or
+//! `RetryInfo`: rounded up, and spread over some time. See the chapter `limits`.
+//!
 //! ## What the caller does not learn
 //!
 //! Every bad token gets the same text. Whether it had expired, was signed by an unknown key or meant for somebody else

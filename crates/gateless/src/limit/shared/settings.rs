@@ -112,7 +112,8 @@ impl SharedLimits {
 
     /// How long a request waits for the store, and how long an answer of the store may take. 50 ms by default: a store nearby
     /// answers in one or two, and 50 leave room for a pause of either side, while they are not much next to what a request takes.
-    /// More than 0, and at most 60 s.
+    /// More than 0, and at most 60 s. The first request after a start pays for the connection too: a store behind TLS far away needs
+    /// a longer one.
     pub const fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
