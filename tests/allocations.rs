@@ -17,9 +17,10 @@ use gateless::hybrid::HybridAuth;
 use gateless::introspection::{
     ClientAuthentication, Endpoint, Introspection, IntrospectionPolicy, Secret,
 };
+use gateless::limit::{LimitKey, PeerAddress, RateLimit};
 use gateless::scope::{MatchedRoute, ScopeGuard, ScopeTable};
 use gateless::strip::StripIdentityHeaders;
-use gateless::{OnOutage, Principal, Requirement, scope, scopes};
+use gateless::{OnOutage, Principal, Quota, Requirement, scope, scopes};
 use gateless_testkit::{FakeClock, SigningAlgorithm, TestIssuer, TokenBuilder};
 use http::{Request, Response};
 use tokio::runtime::Runtime;
@@ -124,6 +125,40 @@ fn guard() -> ScopeGuard {
 fn the_no_op_service_allocates_nothing() {
     let request = Request::get("/").body(()).unwrap();
     assert_eq!(count(NoOp, request).1, 0);
+}
+
+#[test]
+fn a_rate_limit_passes_a_known_caller_without_an_allocation_and_a_failure_limit_with_two() {
+    let pipeline = pipeline();
+    let token = pipeline.token().mint();
+    let (answer, _) = count(pipeline.auth.layer(NoOp), Pipeline::request(&token));
+    let principal = answer.extensions().get::<Principal>().unwrap().clone();
+    let quotas = [Quota::per_second(100), Quota::per_day(100_000)];
+    let rate = RateLimit::builder(LimitKey::caller(), quotas)
+        .build()
+        .unwrap();
+    let mut allocated = Vec::new();
+    for _ in 0..3 {
+        let mut request = Request::get("/orders").body(()).unwrap();
+        principal.clone().attach(request.extensions_mut());
+        let (answer, allocations) = count(rate.layer(NoOp), request);
+        assert_eq!(answer.status(), 200);
+        allocated.push(allocations);
+    }
+    // The caller's place in the table, once.
+    assert_eq!(allocated[1..], [0, 0]);
+
+    let failures = RateLimit::failures(Quota::per_minute(20), pipeline.auth.handle().clone());
+    let failures = failures.build().unwrap();
+    for _ in 0..3 {
+        let mut request = Pipeline::request(&token);
+        let address: std::net::IpAddr = "192.0.2.7".parse().unwrap();
+        request.extensions_mut().insert(PeerAddress(address));
+        let (answer, allocations) = count(failures.layer(NoOp), request);
+        assert_eq!(answer.status(), 200);
+        // What goes along with the request, and the share in its credentials.
+        assert!(allocations <= 2, "{allocations}");
+    }
 }
 
 #[test]
