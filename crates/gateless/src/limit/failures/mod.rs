@@ -80,7 +80,8 @@ use crate::known::KnownTokens;
 /// are not looked at then. An answer of 503 does not count: it is an outage, and nobody's guess was looked at.
 ///
 /// `known` has to look for tokens where the authentication does, as the handles of our stages do: a token that it does not find is
-/// one that is not there, and such requests go on.
+/// one that is not there, and such requests go on. Where the authentication remembers nothing (`without_token_cache`), no
+/// token is known, and whoever shares a place with somebody who guesses waits with them.
 ///
 /// Behind introspection an opaque token that has ended looks like one that never was, so it counts; the same is true of a JWT whose key
 /// is gone. A client that renews its tokens in time sends few of them.
