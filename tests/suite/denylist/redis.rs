@@ -10,7 +10,7 @@ mod full;
 mod loss;
 mod outage;
 pub(crate) mod proxy;
-mod random;
+pub(crate) mod random;
 
 use std::time::Instant;
 

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 use tower::{Layer as _, Service, ServiceExt as _, service_fn};
 
 use super::*;
+use crate::served::at_once;
 use crate::support::Refusal;
 
 /// A body that goes on until the test ends it.
@@ -105,34 +106,16 @@ async fn a_request_that_nobody_waits_for_any_more_or_that_fails_is_not_under_way
     }));
     let token = token_of("user-1").mint();
     for _ in 0..3 {
-        let mut waiting = tokio_test_poll(hangs.clone().oneshot(request(&token))).await;
+        let mut waiting = Box::pin(hangs.clone().oneshot(request(&token)));
+        assert!(at_once(waiting.as_mut()).is_none());
         let refused = hangs.clone().oneshot(request(&token)).await.unwrap();
         assert_eq!(refused.status(), 429);
-        assert!(waiting.poll_once().await.is_none());
+        assert!(at_once(waiting.as_mut()).is_none());
         drop(waiting);
         assert_eq!(
             fails.clone().oneshot(request(&token)).await.unwrap_err(),
             "no"
         );
-    }
-}
-
-/// A future that has been polled once.
-struct Polled<F>(Pin<Box<F>>);
-
-async fn tokio_test_poll<F: Future>(future: F) -> Polled<F> {
-    let mut polled = Polled(Box::pin(future));
-    assert!(polled.poll_once().await.is_none());
-    polled
-}
-
-impl<F: Future> Polled<F> {
-    async fn poll_once(&mut self) -> Option<F::Output> {
-        std::future::poll_fn(|cx| match self.0.as_mut().poll(cx) {
-            Poll::Ready(output) => Poll::Ready(Some(output)),
-            Poll::Pending => Poll::Ready(None),
-        })
-        .await
     }
 }
 

@@ -15,6 +15,7 @@ use tower::{Layer as _, ServiceExt as _};
 use super::*;
 use crate::denylist::redis::common::{PATIENCE, Server};
 use crate::denylist::redis::proxy::Proxy;
+use crate::denylist::redis::random::Chance;
 
 const USER: &str = "user-1";
 
@@ -89,24 +90,13 @@ fn gives_out_no_more_than_it_has(admitted: &[(Instant, Instant)], quota: &Quota)
     );
 }
 
-/// Numbers as if by chance (SplitMix64).
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        ((mixed ^ (mixed >> 27)) >> 8) % end
-    }
-}
-
 /// Requests of one caller at a fleet of `instances`, which die and are replaced, and `disturb` on the way. Returns when
 /// requests were let through.
 async fn drive(
     url: &str,
     quota: &Quota,
     mode: Mode,
-    instances: u64,
+    instances: usize,
     seed: u64,
     mut disturb: impl FnMut(u64),
 ) -> Vec<(Instant, Instant)> {
@@ -118,7 +108,7 @@ async fn drive(
     let mut requests = tokio::task::JoinSet::new();
     for step in 0..60 {
         for _ in 0..1 + chance.below(8) {
-            let member = Arc::clone(&fleet[usize::try_from(chance.below(instances)).unwrap()]);
+            let member = Arc::clone(&fleet[chance.below(instances)]);
             let (admitted, token) = (Arc::clone(&admitted), token.clone());
             requests.spawn(async move {
                 let came = Instant::now();
@@ -129,11 +119,11 @@ async fn drive(
         }
         if chance.below(12) == 0 {
             // It dies with what it has in stock, and another one takes its place.
-            let victim = usize::try_from(chance.below(instances)).unwrap();
+            let victim = chance.below(instances);
             fleet[victim] = start();
         }
         disturb(step);
-        sleep(Duration::from_millis(chance.below(40))).await;
+        sleep(Duration::from_millis(chance.below(40) as u64)).await;
     }
     while requests.join_next().await.is_some() {}
     let admitted = admitted.lock().unwrap();
@@ -156,7 +146,7 @@ async fn tk_07_a_fleet_of_any_size_stays_within_its_bound_while_instances_die() 
         let in_stock = match mode {
             Mode::Exact => 0,
             // Requests at one that was replaced may still be under way.
-            Mode::Leased(units) => 2 * instances * u64::from(units),
+            Mode::Leased(units) => 2 * instances as u64 * u64::from(units),
         };
         gives_out_no_more_than_it_has(&admitted, &quota);
         holds_the_bound(admitted, &quota, in_stock);

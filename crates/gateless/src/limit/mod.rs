@@ -71,7 +71,6 @@ pub use self::peer::{Peer, PeerAddress, TrustedProxies};
 pub use self::shared::{LimitOutage, SharedLimits};
 use crate::gate::Gated;
 pub use crate::known::{Knowledge, KnownTokens};
-pub use crate::matched::MatchedRoute;
 
 /// A layer that lets each caller have so much and no more. It stands behind the authentication, and behind the denylist.
 ///

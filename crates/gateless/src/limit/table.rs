@@ -41,6 +41,12 @@ impl Tagger {
 }
 
 impl Tag {
+    /// The hash itself, for tables of callers.
+    #[cfg(feature = "limit_shared")]
+    pub(super) const fn hash(self) -> u64 {
+        self.0
+    }
+
     /// Something to choose a shard by.
     pub(super) fn part(self) -> usize {
         // Neither the lowest bits nor the highest ones: tables use those.

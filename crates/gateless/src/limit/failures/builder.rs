@@ -1,7 +1,6 @@
 //! Settings of the layer, checked all at once.
 
 use std::fmt;
-use std::hash::RandomState;
 use std::sync::Arc;
 
 use gateless_core::{Clock, ConfigError, Quota, Renderer};
@@ -101,7 +100,6 @@ impl FailureLimitBuilder {
             seen: Seen::new(max_prefixes, limit.period()),
             table: Table::new([limit], max_prefixes),
             tagger: Tagger::default(),
-            random: RandomState::new(),
             locator,
             known,
             started: clock.monotonic(),

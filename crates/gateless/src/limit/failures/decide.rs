@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::future::Ready;
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Arc, Once};
 use std::time::Duration;
 
@@ -28,8 +27,6 @@ pub(super) struct Live {
     pub(super) table: Table,
     pub(super) seen: Seen,
     pub(super) tagger: Tagger,
-    /// For what nobody outside may foretell: when to come back.
-    pub(super) random: RandomState,
     pub(super) locator: Locator,
     pub(super) known: Box<dyn KnownTokens>,
     pub(super) clock: Arc<dyn Clock>,
@@ -121,7 +118,7 @@ impl Live {
             Admission::Empty => Ok(Pass::new()),
             Admission::Refused(retry_after) => {
                 self.refused(now);
-                let retry_after = jittered(retry_after, self.random.hash_one((tag, now)));
+                let retry_after = jittered(retry_after, tag.mixed_with(now));
                 Err(Excess::new(ExcessKind::Failures, retry_after).into())
             }
         }

@@ -3,7 +3,6 @@
 //! Nothing here gives anybody anything that was not paid for. Who has to make way loses what was in stock for them, or the
 //! store is asked once more.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +14,6 @@ use crate::limit::table::Tag;
 
 /// The callers of whom something is remembered.
 pub(super) struct Places {
-    hasher: RandomState,
     shards: Box<[Mutex<Shard>]>,
 }
 
@@ -33,22 +31,17 @@ impl Places {
         let capacity = (most / shards).clamp(1, Self::LARGEST);
         let shard = || Mutex::new(Shard::new(capacity));
         Self {
-            hasher: RandomState::new(),
             shards: std::iter::repeat_with(shard).take(shards).collect(),
         }
     }
 
     /// Where a caller is looked for. Others of the same shard wait until it is dropped.
     pub(super) fn seat(&self, tag: Tag) -> Seat<'_> {
-        let hash = self.hasher.hash_one(tag);
-        // Neither the lowest bits nor the highest ones: the shard's own table uses those.
-        let number = usize::try_from(hash >> 32 & 0xffff).unwrap_or_default();
-        let shard = self.shards.get(number % self.shards.len());
+        let shard = self.shards.get(tag.part() % self.shards.len());
         let shard = shard.expect("the remainder leaves none but places that there are");
         Seat {
             shard: shard.lock().unwrap_or_else(PoisonError::into_inner),
             tag,
-            hash,
         }
     }
 
@@ -64,20 +57,19 @@ impl Places {
 pub(super) struct Seat<'p> {
     shard: MutexGuard<'p, Shard>,
     tag: Tag,
-    hash: u64,
 }
 
 impl Seat<'_> {
     pub(super) fn find(&mut self) -> Option<&mut Place> {
-        let place = self.shard.find(self.hash, self.tag)?;
+        let place = self.shard.find(self.tag)?;
         self.shard.places.get_mut(place)
     }
 
     /// The caller's place, or a new one; `None` when everybody who is looked at for it waits for an answer.
     pub(super) fn find_or_make(&mut self, now: u64) -> Option<&mut Place> {
-        let place = match self.shard.find(self.hash, self.tag) {
+        let place = match self.shard.find(self.tag) {
             Some(place) => place,
-            None => self.shard.make(Place::new(self.hash, self.tag), now)?,
+            None => self.shard.make(Place::new(self.tag), now)?,
         };
         self.shard.places.get_mut(place)
     }
@@ -106,9 +98,11 @@ impl Shard {
         }
     }
 
-    fn find(&self, hash: u64, tag: Tag) -> Option<usize> {
+    fn find(&self, tag: Tag) -> Option<usize> {
         let is_it = |place: &u32| self.get(*place).is_some_and(|place| place.tag == tag);
-        self.index.find(hash, is_it).map(|place| *place as usize)
+        self.index
+            .find(tag.hash(), is_it)
+            .map(|place| *place as usize)
     }
 
     fn get(&self, place: u32) -> Option<&Place> {
@@ -117,7 +111,7 @@ impl Shard {
 
     /// Makes room for somebody of whom nothing was remembered.
     fn make(&mut self, new: Place, now: u64) -> Option<usize> {
-        let hash = new.hash;
+        let hash = new.tag.hash();
         let (loss, victim) = self.cheapest(now);
         let place = if loss == Some(0) || self.places.len() >= self.capacity {
             loss?;
@@ -128,7 +122,11 @@ impl Shard {
             self.places.len() - 1
         };
         let places = &self.places;
-        let hasher = |place: &u32| places.get(*place as usize).map_or(0, |place| place.hash);
+        let hasher = |place: &u32| {
+            places
+                .get(*place as usize)
+                .map_or(0, |place| place.tag.hash())
+        };
         let number = u32::try_from(place).expect("a shard has fewer places");
         self.index.insert_unique(hash, number, hasher);
         Some(place)
@@ -157,7 +155,7 @@ impl Shard {
         };
         let old = std::mem::replace(old, new);
         let is_it = |place: &u32| *place as usize == victim;
-        if let Ok(entry) = self.index.find_entry(old.hash, is_it) {
+        if let Ok(entry) = self.index.find_entry(old.tag.hash(), is_it) {
             entry.remove();
         }
     }
@@ -166,7 +164,6 @@ impl Shard {
 /// What is remembered of a caller.
 pub(super) struct Place {
     tag: Tag,
-    hash: u64,
     /// Units that were paid for and not used.
     pub(super) credit: u32,
     refusal: Option<Refusal>,
@@ -175,10 +172,9 @@ pub(super) struct Place {
 }
 
 impl Place {
-    const fn new(hash: u64, tag: Tag) -> Self {
+    const fn new(tag: Tag) -> Self {
         Self {
             tag,
-            hash,
             credit: 0,
             refusal: None,
             line: None,
