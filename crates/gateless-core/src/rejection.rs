@@ -92,6 +92,8 @@ pub enum Dependency {
     Denylist,
     /// The store in which a fleet counts what its callers take.
     Limits,
+    /// Where the records of what was decided go.
+    Audit,
 }
 
 impl Dependency {
@@ -103,6 +105,7 @@ impl Dependency {
             Self::Introspection => "introspection",
             Self::Denylist => "denylist",
             Self::Limits => "limits",
+            Self::Audit => "audit",
         }
     }
 }

@@ -1,0 +1,3 @@
+//! Records each decision: who, what, why, and under which policy.
+
+mod sighting;

@@ -1,0 +1,27 @@
+//! What the writer looks at of a request before it writes.
+
+use std::net::IpAddr;
+
+use gateless_audit::Outcome;
+use gateless_core::{Monotonic, Principal, Rejection, Timestamp};
+
+/// One request that is over, as whoever counts requests sees it.
+#[derive(Clone, Copy, Debug)]
+#[expect(dead_code, reason = "the writer comes next")]
+pub(super) struct Sighting<'a> {
+    /// When it was over.
+    pub(super) at: Monotonic,
+    /// The same by the wall clock.
+    pub(super) time: Timestamp,
+    pub(super) outcome: Outcome,
+    pub(super) method: &'static str,
+    /// The route that matched, or the gRPC method.
+    pub(super) route: Option<&'a str>,
+    pub(super) status: Option<u16>,
+    /// The stage that refused it.
+    pub(super) stage: Option<&'static str>,
+    pub(super) rejection: Option<&'a Rejection>,
+    pub(super) principal: Option<&'a Principal>,
+    /// Of an address, its prefix: all of IPv4, 64 bits of IPv6.
+    pub(super) peer: Option<IpAddr>,
+}
