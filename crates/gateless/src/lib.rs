@@ -66,6 +66,7 @@ mod body;
 #[cfg(any(feature = "introspection", feature = "limit_shared"))]
 mod circuit;
 #[cfg(any(
+    feature = "audit",
     feature = "bearer",
     feature = "denylist",
     feature = "limit",
@@ -96,7 +97,7 @@ mod known;
 #[cfg_attr(docsrs, doc(cfg(feature = "limit")))]
 pub mod limit;
 pub mod manual;
-#[cfg(any(feature = "limit", feature = "scope"))]
+#[cfg(any(feature = "audit", feature = "limit", feature = "scope"))]
 mod matched;
 mod metrics;
 #[cfg(feature = "openapi")]
@@ -104,6 +105,8 @@ mod metrics;
 pub mod openapi;
 #[cfg(feature = "jwks")]
 mod outbound;
+#[cfg(any(feature = "audit", feature = "limit"))]
+mod peer;
 #[cfg(feature = "bearer")]
 mod pool;
 #[cfg(feature = "proto")]
@@ -123,6 +126,7 @@ mod verifier;
 
 pub use body::GateBody;
 #[cfg(any(
+    feature = "audit",
     feature = "bearer",
     feature = "denylist",
     feature = "limit",
@@ -131,6 +135,7 @@ pub use body::GateBody;
 #[cfg_attr(
     docsrs,
     doc(cfg(any(
+        feature = "audit",
         feature = "bearer",
         feature = "denylist",
         feature = "limit",
@@ -156,6 +161,12 @@ pub use gateless_core::{
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub use gateless_core::{Claims, ExtractorRejection};
-#[cfg(any(feature = "limit", feature = "scope"))]
-#[cfg_attr(docsrs, doc(cfg(any(feature = "limit", feature = "scope"))))]
+#[cfg(any(feature = "audit", feature = "limit", feature = "scope"))]
+#[cfg_attr(
+    docsrs,
+    doc(cfg(any(feature = "audit", feature = "limit", feature = "scope")))
+)]
 pub use matched::MatchedRoute;
+#[cfg(any(feature = "audit", feature = "limit"))]
+#[cfg_attr(docsrs, doc(cfg(any(feature = "audit", feature = "limit"))))]
+pub use peer::{Peer, PeerAddress, TrustedProxies};

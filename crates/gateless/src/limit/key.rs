@@ -4,9 +4,9 @@ use std::hash::{Hash, Hasher};
 
 use gateless_core::{ClaimPath, ClaimValue, ConfigError, Principal, Rejection};
 
-use super::peer::{Locator, Peer, Prefix};
 use crate::gate::Head;
 use crate::matched::Matched;
+use crate::peer::{Locator, Peer, Prefix};
 
 /// What a quota is for: requests with the same key share it.
 ///

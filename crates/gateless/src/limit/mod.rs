@@ -45,7 +45,6 @@ mod key;
 mod meter;
 mod metrics;
 mod pace;
-mod peer;
 #[cfg(feature = "limit_shared")]
 mod shared;
 #[cfg(feature = "limit_shared")]
@@ -65,12 +64,13 @@ use self::decide::Limiter;
 pub use self::failures::{FailureLimit, FailureLimitBuilder};
 pub use self::key::LimitKey;
 pub use self::meter::RateMeter;
-pub use self::peer::{Peer, PeerAddress, TrustedProxies};
+
 #[cfg(feature = "limit_shared")]
 #[cfg_attr(docsrs, doc(cfg(feature = "limit_shared")))]
 pub use self::shared::{LimitOutage, SharedLimits};
 use crate::gate::Gated;
 pub use crate::known::{Knowledge, KnownTokens};
+pub use crate::peer::{Peer, PeerAddress, TrustedProxies};
 
 /// A layer that lets each caller have so much and no more. It stands behind the authentication, and behind the denylist.
 ///

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use gateless_core::{Clock, ConfigError, Quota, Renderer};
 
 use super::super::pace::Pace;
-use super::super::peer::Peer;
 use super::super::table::{Table, Tagger};
 use super::FailureLimit;
 use super::decide::Live;
@@ -14,6 +13,7 @@ use super::metrics::Metrics;
 use super::seen::Seen;
 use crate::clock::SystemClock;
 use crate::known::KnownTokens;
+use crate::peer::Peer;
 
 /// Settings of a [`FailureLimit`]. Only the quota and who knows good tokens have to be given; they are arguments of
 /// [`FailureLimit::builder`].

@@ -14,13 +14,13 @@ use http::{HeaderValue, Request};
 
 use super::super::jitter::jittered;
 use super::super::pace::Pace;
-use super::super::peer::Locator;
 use super::super::table::{Table, Tag, Tagger};
 use super::FailureLimit;
 use super::metrics::{Happened, Metrics};
 use super::seen::Seen;
 use crate::gate::{CredentialFingerprint, Escort, Gate, Head, Pass, ResponseHead, Step, Verdict};
 use crate::known::{Knowledge, KnownTokens};
+use crate::peer::Locator;
 
 /// Everything that is decided with. Shared by all clones of a layer.
 pub(super) struct Live {

@@ -12,12 +12,12 @@ use http::{Request, Response};
 use rstest::rstest;
 use tower::{Layer as _, Service as _, ServiceExt as _};
 
-use super::super::peer::{Peer, PeerAddress, TrustedProxies};
 use super::decide::{Meaning, meaning};
 use super::*;
 use crate::bearer::{BearerAuth, Keys, TokenPolicy};
 use crate::gate::{CredentialFingerprint, Gate as _, Head};
 use crate::known::Knowledge;
+use crate::peer::{Peer, PeerAddress, TrustedProxies};
 
 const AUDIENCE: &str = "https://api.example.com";
 const HERE: &str = "192.0.2.7";

@@ -25,7 +25,7 @@ use crate::gate::Head;
 /// ```
 /// use std::net::SocketAddr;
 ///
-/// use gateless::limit::PeerAddress;
+/// use gateless::PeerAddress;
 ///
 /// /// In the code that accepts connections, for each request of one.
 /// fn from<B>(peer: SocketAddr, mut request: http::Request<B>) -> http::Request<B> {
@@ -57,7 +57,7 @@ impl From<SocketAddr> for PeerAddress {
 /// request if it likes; one of IPv4 has a single address, or shares it with others.
 ///
 /// ```
-/// use gateless::limit::{Peer, TrustedProxies};
+/// use gateless::{Peer, TrustedProxies};
 ///
 /// // Connections come from a load balancer, which adds to `X-Forwarded-For`.
 /// let peer = Peer::connection().behind_proxies(TrustedProxies::hops(1).networks(["10.0.0.0/8"]));
@@ -97,7 +97,7 @@ impl Peer {
     /// ```
     /// use std::net::SocketAddr;
     ///
-    /// use gateless::limit::Peer;
+    /// use gateless::Peer;
     ///
     /// /// Stands for `axum::extract::ConnectInfo<SocketAddr>`, which is there with
     /// /// `into_make_service_with_connect_info::<SocketAddr>()`. For tonic, ask `TcpConnectInfo::remote_addr`.
@@ -139,7 +139,7 @@ impl Peer {
     }
 
     /// Checks the settings. What comes back is of use only if no fault was added.
-    pub(super) fn locator(self, faults: &mut ConfigError) -> Locator {
+    pub(crate) fn locator(self, faults: &mut ConfigError) -> Locator {
         let Self {
             source,
             proxies,
@@ -178,7 +178,7 @@ impl fmt::Debug for Peer {
 }
 
 /// Finds out where a request comes from.
-pub(super) struct Locator {
+pub(crate) struct Locator {
     source: Source,
     chain: Option<Chain>,
     ipv4_mask: u32,
@@ -193,7 +193,7 @@ impl fmt::Debug for Locator {
 
 /// The prefix of an address. An IPv4 address is the same however it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) enum Prefix {
+pub(crate) enum Prefix {
     V4(u32),
     V6(u128),
 }
@@ -205,7 +205,7 @@ impl Locator {
     ///
     /// [`Rejection::PipelineMisordered`] when nobody left an address: a fault of the deployment, not of the caller. `stage`
     /// is who asks.
-    pub(super) fn locate(&self, stage: &'static str, head: Head<'_>) -> Result<Prefix, Rejection> {
+    pub(crate) fn locate(&self, stage: &'static str, head: Head<'_>) -> Result<Prefix, Rejection> {
         let Some(address) = self.address(head) else {
             log_no_peer(stage);
             return Err(Rejection::PipelineMisordered);
@@ -216,7 +216,8 @@ impl Locator {
         })
     }
 
-    fn address(&self, head: Head<'_>) -> Option<IpAddr> {
+    /// The address that a request comes from, all of it, where that is known.
+    pub(crate) fn address(&self, head: Head<'_>) -> Option<IpAddr> {
         let connection = match &self.source {
             Source::Connection => {
                 let PeerAddress(address) = head.extensions.get()?;
@@ -234,7 +235,7 @@ impl Locator {
 
 /// An IPv4 address that is written as one of IPv6 is the IPv4 address: as a mapped one (RFC 4291 §2.5.5.2), or by a translator
 /// (`64:ff9b::/96`, RFC 6052 §2.1), behind which all of IPv4 would be one network.
-pub(super) fn canonical(address: IpAddr) -> IpAddr {
+pub(crate) fn canonical(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => match v6.segments() {
             [0x64, 0xff9b, 0, 0, 0, 0, ..] => {
