@@ -71,6 +71,32 @@ pub trait AuditSink: Send + 'static {
     }
 }
 
+impl AuditSink for Box<dyn AuditSink> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn durability(&self) -> Durability {
+        (**self).durability()
+    }
+
+    fn open(&mut self, boot: BootId) -> io::Result<Option<Link>> {
+        (**self).open(boot)
+    }
+
+    fn write(&mut self, batch: &Batch) -> io::Result<()> {
+        (**self).write(batch)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        (**self).sync()
+    }
+
+    fn retired(&mut self) -> Option<Retired> {
+        (**self).retired()
+    }
+}
+
 /// How safe a record is before the response to its request leaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Durability {

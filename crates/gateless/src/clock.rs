@@ -34,6 +34,33 @@ impl Clock for SystemClock {
     }
 }
 
+/// The system's clocks as exact as they are: for how long something took, which is less than a tick of the kernel.
+#[cfg(feature = "audit")]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FineClock {
+    start: std::time::Instant,
+}
+
+#[cfg(feature = "audit")]
+impl FineClock {
+    pub(crate) fn new() -> Self {
+        Self {
+            start: std::time::Instant::now(),
+        }
+    }
+}
+
+#[cfg(feature = "audit")]
+impl Clock for FineClock {
+    fn wall(&self) -> Timestamp {
+        SystemClock.wall()
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        Monotonic::from_start(self.start.elapsed())
+    }
+}
+
 #[cfg(target_os = "linux")]
 fn since_epoch() -> Option<Duration> {
     read(ClockId::CLOCK_REALTIME_COARSE)

@@ -13,6 +13,11 @@ impl PolicyEpoch {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Self(LAST.fetch_add(1, Ordering::Relaxed) + 1)
     }
+
+    #[cfg(feature = "audit")]
+    pub(crate) const fn number(self) -> u64 {
+        self.0
+    }
 }
 
 impl fmt::Display for PolicyEpoch {

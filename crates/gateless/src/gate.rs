@@ -52,6 +52,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use crate::body::GateBody;
+use crate::notes::Notes;
 
 /// Decides on requests.
 pub trait Gate {
@@ -227,15 +228,21 @@ impl Pass {
     /// Changes the request; what remains is for the response.
     fn apply<B>(self, request: &mut Request<B>) -> (ResponseHeaders, Option<Box<dyn Escort>>) {
         let escort = self.escort;
+        let notes = Notes::of(request.extensions());
+        notes.routed(Head::of(request));
         match self.identity {
             Identity::Unchanged => {}
             Identity::Known(principal) => {
+                notes.identified(Some(&principal));
                 if let Some(credentials) = request.headers_mut().get_mut(AUTHORIZATION) {
                     credentials.set_sensitive(true);
                 }
                 principal.attach(request.extensions_mut());
             }
-            Identity::Anonymous => Anonymous::attach(request.extensions_mut()),
+            Identity::Anonymous => {
+                notes.identified(None);
+                Anonymous::attach(request.extensions_mut());
+            }
         }
         let Some(changes) = self.changes.map(|changes| *changes) else {
             return (ResponseHeaders::new(), escort);
@@ -299,6 +306,14 @@ impl CredentialFingerprint {
     pub fn of(credentials: &[u8]) -> Self {
         static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
         Self(KEY.hash_one(credentials))
+    }
+}
+
+#[cfg(feature = "audit")]
+impl CredentialFingerprint {
+    /// For a record: it means nothing without the key, which nobody has, and ends with the process.
+    pub(crate) fn hex(self) -> String {
+        format!("{:016x}", self.0)
     }
 }
 
@@ -423,6 +438,9 @@ where
         request: &Request<ReqBody>,
     ) -> Self {
         note_refusal(stage, rejection);
+        let notes = Notes::of(request.extensions());
+        notes.routed(Head::of(request));
+        notes.refused(stage, rejection, fingerprint);
         if *rejection == Rejection::PipelineMisordered {
             log_misordered(stage);
         }
@@ -453,7 +471,7 @@ pub(crate) fn note_refusal(stage: &'static str, rejection: &Rejection) {
 
 /// An answer to `HEAD` has none (RFC 9110 §9.3.2), and the length that it would have. In HTTP/2 hyper leaves that to the
 /// service, and axum to services on a route.
-fn leave_out_the_body(response: &mut Response<Bytes>) {
+pub(crate) fn leave_out_the_body(response: &mut Response<Bytes>) {
     let body = mem::take(response.body_mut());
     let length = HeaderValue::from(body.len());
     response.headers_mut().insert(CONTENT_LENGTH, length);

@@ -49,6 +49,7 @@ use crate::gate::{BoxedWait, CredentialFingerprint, Gate, Gated, Head, Pass, Ste
 use crate::introspection::{Introspection, IntrospectionHandle, OptionalIntrospection};
 #[cfg(feature = "limit")]
 use crate::known::{Knowledge, KnownTokens};
+use crate::notes::Notes;
 #[cfg(feature = "denylist")]
 use crate::verifier::{TokenVerifier, Verification};
 
@@ -120,20 +121,21 @@ impl Both {
             Ok(None) => return Step::Now(without),
             Err(fault) => return Step::Now(Err(fault.into())),
         };
+        let notes = Notes::of(head.extensions);
         if TokenShape::may_be_jose(presented.bytes()) {
             // One that was verified before is of a local issuer.
-            if let Some(verdict) = bearer.recall_presented(presented) {
+            if let Some(verdict) = bearer.recall_presented(presented, notes) {
                 return Step::Now(verdict);
             }
             if presented
                 .token()
                 .is_ok_and(|token| is_local(&bearer, token))
             {
-                return bearer.decide_on(presented);
+                return bearer.decide_on(presented, notes);
             }
         }
         let introspection = self.introspection.current();
-        introspection.decide_on(presented, &bearer.credentials)
+        introspection.decide_on(presented, &bearer.credentials, notes)
     }
 
     #[cfg(feature = "limit")]

@@ -100,6 +100,7 @@ pub mod manual;
 #[cfg(any(feature = "audit", feature = "limit", feature = "scope"))]
 mod matched;
 mod metrics;
+mod notes;
 #[cfg(feature = "openapi")]
 #[cfg_attr(docsrs, doc(cfg(feature = "openapi")))]
 pub mod openapi;

@@ -28,6 +28,7 @@ impl MatchedRoute {
 }
 
 /// What is known of the route.
+#[cfg(any(feature = "limit", feature = "scope"))]
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Matched<'a> {
     /// A router chose this one.
@@ -39,6 +40,7 @@ pub(crate) enum Matched<'a> {
     Unrouted,
 }
 
+#[cfg(any(feature = "limit", feature = "scope"))]
 impl<'a> Matched<'a> {
     pub(crate) fn of(head: Head<'a>) -> Self {
         if let Some(MatchedRoute(path)) = head.extensions.get() {
@@ -57,5 +59,37 @@ impl<'a> Matched<'a> {
             }
         }
         Self::Unrouted
+    }
+}
+
+/// The route that a router chose, for as long as it is needed.
+#[cfg(feature = "audit")]
+pub(crate) enum KeptRoute {
+    Own(Arc<str>),
+    #[cfg(feature = "axum")]
+    Axum(axum::extract::MatchedPath),
+}
+
+#[cfg(feature = "audit")]
+impl KeptRoute {
+    pub(crate) fn of(head: Head<'_>) -> Option<Self> {
+        if let Some(MatchedRoute(path)) = head.extensions.get() {
+            return Some(Self::Own(Arc::clone(path)));
+        }
+        #[cfg(feature = "axum")]
+        {
+            let path: &axum::extract::MatchedPath = head.extensions.get()?;
+            Some(Self::Axum(path.clone()))
+        }
+        #[cfg(not(feature = "axum"))]
+        None
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::Own(path) => path,
+            #[cfg(feature = "axum")]
+            Self::Axum(path) => path.as_str(),
+        }
     }
 }

@@ -216,8 +216,17 @@ impl Locator {
         })
     }
 
+    /// The prefix of the address that a request comes from, as an address, where that is known.
+    #[cfg(feature = "audit")]
+    pub(crate) fn prefix(&self, head: Head<'_>) -> Option<IpAddr> {
+        Some(match self.address(head)? {
+            IpAddr::V4(address) => IpAddr::V4((address.to_bits() & self.ipv4_mask).into()),
+            IpAddr::V6(address) => IpAddr::V6((address.to_bits() & self.ipv6_mask).into()),
+        })
+    }
+
     /// The address that a request comes from, all of it, where that is known.
-    pub(crate) fn address(&self, head: Head<'_>) -> Option<IpAddr> {
+    fn address(&self, head: Head<'_>) -> Option<IpAddr> {
         let connection = match &self.source {
             Source::Connection => {
                 let PeerAddress(address) = head.extensions.get()?;

@@ -64,7 +64,8 @@ pub enum Event<'a> {
     /// The same as an earlier request happened again.
     Repeated(Repeated),
     /// Records are missing, or requests were not served, as the sink was slow or away.
-    Gap(Gap),
+    #[serde(borrow)]
+    Gap(Gap<'a>),
     /// Something that an operator has to hear about.
     #[serde(borrow)]
     Signal(Signal<'a>),
@@ -143,9 +144,12 @@ pub struct Repeated {
 }
 
 /// Records are missing, or requests were not served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Gap {
-    /// Requests that were served and have no record.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Gap<'a> {
+    /// The sink that lost records which are in this chain; none where the chain itself lacks them.
+    #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
+    pub sink: Option<Text<'a>>,
+    /// Requests that were served and have no record; of another sink, records.
     pub lost: u64,
     /// Requests that got 503, as they could not be recorded.
     pub unserved: u64,

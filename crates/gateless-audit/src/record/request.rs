@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 
 use super::text::Text;
-use crate::boot::BootId;
 
 /// A request, and what was decided on it. No part of it is free text: all is a number, a name out of a closed set, a name that the
 /// service chose, a pseudonym, or a text that was cut and of which no control character is left.
@@ -89,8 +88,8 @@ pub struct Request<'a> {
     #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
     pub agent: Option<Text<'a>>,
     /// The trace that it belongs to (W3C Trace Context `trace-id`): 32 hex digits.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub trace: Option<BootId>,
+    #[serde(borrow, skip_serializing_if = "Option::is_none", default)]
+    pub trace: Option<Text<'a>>,
     /// How the response ended, where the record was made after that.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub end: Option<EndKind>,
@@ -221,8 +220,6 @@ names! {
         Verified = "verified",
         /// The authorization server was asked.
         Introspected = "introspected",
-        /// Another instance had asked.
-        Shared = "shared",
     }
 }
 

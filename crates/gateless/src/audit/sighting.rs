@@ -7,7 +7,6 @@ use gateless_core::{Monotonic, Principal, Rejection, Timestamp};
 
 /// One request that is over, as whoever counts requests sees it.
 #[derive(Clone, Copy, Debug)]
-#[expect(dead_code, reason = "the writer comes next")]
 pub(super) struct Sighting<'a> {
     /// When it was over.
     pub(super) at: Monotonic,

@@ -14,6 +14,7 @@ use crate::credentials::{Credentials, Presented};
 use crate::epoch::PolicyEpoch;
 use crate::gate::{BoxedWait, CredentialFingerprint, Gate, Head, Pass, Step, Verdict};
 use crate::keys::{Demand, KeyStore, Keys, Standing};
+use crate::notes::Notes;
 
 /// Everything that is decided with: one configuration. Shared by all clones of a layer, and never changed.
 pub(crate) struct Authenticator {
@@ -100,28 +101,36 @@ impl Authenticator {
 
     fn decide(self: &Arc<Self>, head: Head<'_>, without: Verdict) -> Step<BoxedWait> {
         match self.credentials.find(head) {
-            Ok(Some(presented)) => self.decide_on(presented),
+            Ok(Some(presented)) => self.decide_on(presented, Notes::of(head.extensions)),
             Ok(None) => Step::Now(without),
             Err(fault) => Step::Now(Err(fault.into())),
         }
     }
 
     /// Decides on a token, wherever it stood.
-    pub(crate) fn decide_on(self: &Arc<Self>, presented: Presented<'_>) -> Step<BoxedWait> {
+    pub(crate) fn decide_on(
+        self: &Arc<Self>,
+        presented: Presented<'_>,
+        notes: Notes<'_>,
+    ) -> Step<BoxedWait> {
         let memory = self.memory(presented.bytes());
-        if let Some(decided) = memory.as_ref().and_then(|memory| self.recall(memory)) {
+        if let Some(decided) = memory
+            .as_ref()
+            .and_then(|memory| self.recall(memory, notes))
+        {
             return Step::Now(self.verdict(decided));
         }
         let token = match presented.token() {
             Ok(token) => token,
             Err(fault) => return Step::Now(Err(fault.into())),
         };
-        match self.verify(token, memory) {
+        match self.verify(token, memory, notes) {
             Attempt::Decided(decided) => Step::Now(self.verdict(decided)),
             Attempt::LacksKey(_) | Attempt::LacksKeys(_) => {
                 let (this, token) = (Arc::clone(self), AccessToken::new(token));
+                let kept = notes.keep();
                 Step::Wait(Box::pin(async move {
-                    let principal = this.wait(&token).await?;
+                    let principal = this.wait(&token, kept.notes()).await?;
                     Ok(this.credentials.pass(principal))
                 }))
             }
@@ -130,9 +139,13 @@ impl Authenticator {
 
     /// Decides on a token that is known; `None` for any other.
     #[cfg(feature = "introspection")]
-    pub(crate) fn recall_presented(&self, presented: Presented<'_>) -> Option<Verdict> {
+    pub(crate) fn recall_presented(
+        &self,
+        presented: Presented<'_>,
+        notes: Notes<'_>,
+    ) -> Option<Verdict> {
         let memory = self.memory(presented.bytes())?;
-        Some(self.verdict(self.recall(&memory)?))
+        Some(self.verdict(self.recall(&memory, notes)?))
     }
 
     /// Whether a token would be accepted by what was found out about it before. Nothing is counted by asking.
@@ -166,11 +179,14 @@ impl Authenticator {
     }
 
     /// Judges a token with the keys at hand, and with what is known of it.
-    fn attempt(&self, token: &str) -> Attempt<'_> {
+    fn attempt(&self, token: &str, notes: Notes<'_>) -> Attempt<'_> {
         let memory = self.memory(token.as_bytes());
-        match memory.as_ref().and_then(|memory| self.recall(memory)) {
+        match memory
+            .as_ref()
+            .and_then(|memory| self.recall(memory, notes))
+        {
             Some(decided) => Attempt::Decided(decided),
-            None => self.verify(token, memory),
+            None => self.verify(token, memory, notes),
         }
     }
 
@@ -181,7 +197,11 @@ impl Authenticator {
     }
 
     /// Judges a token by what was found out about it before; `None` when it has to be verified.
-    fn recall(&self, memory: &Memory<'_>) -> Option<Result<Principal, TokenFault>> {
+    fn recall(
+        &self,
+        memory: &Memory<'_>,
+        notes: Notes<'_>,
+    ) -> Option<Result<Principal, TokenFault>> {
         let Recalled { known, was_good } = memory.tokens.recall(&memory.key, &*self.clock)?;
         let issuer = self.issuers.get(known.issuer)?;
         let (held, standing) = issuer.keys.usable();
@@ -204,11 +224,12 @@ impl Authenticator {
                 }
             }
         }
-        issuer.keys.used(standing);
+        self.used(issuer, standing, notes);
+        notes.recalled(self.epoch);
         Some(decided)
     }
 
-    fn verify(&self, token: &str, memory: Option<Memory<'_>>) -> Attempt<'_> {
+    fn verify(&self, token: &str, memory: Option<Memory<'_>>, notes: Notes<'_>) -> Attempt<'_> {
         let unverified = match Unverified::parse(token) {
             Ok(unverified) => unverified,
             Err(fault) => return self.refused(fault),
@@ -242,7 +263,8 @@ impl Authenticator {
             }
             Finding::Fault { fault, .. } => Err(*fault),
         };
-        issuer.keys.used(standing);
+        self.used(issuer, standing, notes);
+        notes.verified(self.epoch);
         self.metrics.found(match decided {
             Ok(_) => Found::Verified,
             Err(_) => Found::Refused,
@@ -261,6 +283,13 @@ impl Authenticator {
         Attempt::Decided(decided)
     }
 
+    fn used(&self, issuer: &Issuer, standing: Standing, notes: Notes<'_>) {
+        issuer.keys.used(standing);
+        if standing == Standing::Stale {
+            notes.stale_keys();
+        }
+    }
+
     /// Refused before anything about it could be found out that is worth remembering.
     fn refused(&self, fault: TokenFault) -> Attempt<'_> {
         self.metrics.found(Found::Refused);
@@ -268,10 +297,14 @@ impl Authenticator {
     }
 
     /// Judges a token again and again as newer keys come, until it is decided or no newer ones can be had.
-    pub(super) async fn wait(&self, token: &AccessToken) -> Result<Principal, Rejection> {
+    pub(super) async fn wait(
+        &self,
+        token: &AccessToken,
+        notes: Notes<'_>,
+    ) -> Result<Principal, Rejection> {
         let mut refused: Option<(Duration, bool)> = None;
         loop {
-            let (store, has_keys) = match self.attempt(token.expose()) {
+            let (store, has_keys) = match self.attempt(token.expose(), notes) {
                 Attempt::Decided(decided) => return decided.map_err(Rejection::from),
                 Attempt::LacksKey(store) => (store, true),
                 Attempt::LacksKeys(store) => (store, false),

@@ -11,6 +11,7 @@ use super::freshness::Standing;
 use super::handle::Live;
 use super::list::RevocationList;
 use crate::gate::{Gate, Head, Pass, Step, Verdict};
+use crate::notes::Notes;
 
 /// What happens to a request while nobody can say whether its token was revoked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,11 +99,24 @@ impl Live {
         judge(caller, &self.list.load(), standing, outage, self.terms, now)
     }
 
-    pub(super) fn decide(&self, caller: &Principal, outage: Outage) -> Result<(), Rejection> {
+    pub(super) fn decide(
+        &self,
+        caller: &Principal,
+        outage: Outage,
+        notes: Notes<'_>,
+    ) -> Result<(), Rejection> {
         let judgement = self.judge(caller, outage);
         self.metrics.judged(judgement);
         match judgement {
-            Judgement::Clear | Judgement::ClearWhenLastSeen | Judgement::LetThrough => Ok(()),
+            Judgement::Clear => Ok(()),
+            Judgement::ClearWhenLastSeen => {
+                notes.stale_denylist();
+                Ok(())
+            }
+            Judgement::LetThrough => {
+                notes.open_denylist();
+                Ok(())
+            }
             Judgement::Revoked(kind) => {
                 self.noticed(caller, kind);
                 Err(TokenFault::Revoked.into())
@@ -137,7 +151,7 @@ impl Gate for Denylist {
             Ok(Some(caller)) => self
                 .handle
                 .live()
-                .decide(caller, self.outage)
+                .decide(caller, self.outage, Notes::of(head.extensions))
                 .map(|()| Pass::new()),
             // Nobody is signed in, so there is nothing to revoke.
             Ok(None) => Ok(Pass::new()),

@@ -17,6 +17,7 @@ use super::list::RevocationList;
 use super::metrics::Metrics;
 use super::revoke::MAX_REVOCATIONS;
 use super::sync;
+use crate::notes::Notes;
 use crate::purge::ForgetRevoked;
 
 /// What can be asked of a [`Denylist`](super::Denylist) and all its clones, and done to them, while they serve.
@@ -169,7 +170,8 @@ impl DenylistHandle {
     ///
     /// What the layer would refuse the request with.
     pub fn recheck(&self, caller: &Principal, on_outage: OnOutage) -> Result<(), Rejection> {
-        self.0.decide(caller, Outage::Policy(on_outage))
+        self.0
+            .decide(caller, Outage::Policy(on_outage), Notes::none())
     }
 
     /// Whether a caller is revoked, as far as is known. It says nothing about how old that is.

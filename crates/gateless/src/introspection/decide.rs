@@ -22,6 +22,7 @@ use crate::credentials::{Credentials, Presented};
 use crate::digest::Digester;
 use crate::epoch::PolicyEpoch;
 use crate::gate::{BoxedWait, CredentialFingerprint, Gate, Head, Pass, Step, Verdict};
+use crate::notes::Notes;
 
 /// Everything that is decided with: one configuration. Shared by all clones of a layer, and never changed.
 pub(crate) struct Introspector {
@@ -83,7 +84,9 @@ impl Gate for OptionalIntrospection {
 impl Introspector {
     fn decide(self: &Arc<Self>, head: Head<'_>, without: Verdict) -> Step<BoxedWait> {
         match self.credentials.find(head) {
-            Ok(Some(presented)) => self.decide_on(presented, &self.credentials),
+            Ok(Some(presented)) => {
+                self.decide_on(presented, &self.credentials, Notes::of(head.extensions))
+            }
             Ok(None) => Step::Now(without),
             Err(fault) => Step::Now(Err(fault.into())),
         }
@@ -94,9 +97,11 @@ impl Introspector {
         self: &Arc<Self>,
         presented: Presented<'_>,
         credentials: &Credentials,
+        notes: Notes<'_>,
     ) -> Step<BoxedWait> {
         let key = self.key(presented.bytes());
         if let Some(decided) = self.recall(&key) {
+            notes.recalled(self.epoch);
             return Step::Now(match decided {
                 Ok(principal) => Ok(credentials.pass(principal)),
                 Err(fault) => Err(fault.into()),
@@ -115,8 +120,9 @@ impl Introspector {
             AccessToken::new(token),
             credentials.clone(),
         );
+        let kept = notes.keep();
         Step::Wait(Box::pin(async move {
-            let principal = this.ask(key, token).await?;
+            let principal = this.ask(key, token, kept.notes()).await?;
             Ok(credentials.pass(principal))
         }))
     }
@@ -132,7 +138,7 @@ impl Introspector {
             return decided.map_err(Rejection::from);
         }
         self.may_be_sent(token.expose())?;
-        self.ask(key, token).await
+        self.ask(key, token, Notes::none()).await
     }
 
     pub(super) fn key(&self, token: &[u8]) -> TokenKey {
@@ -236,6 +242,7 @@ impl Introspector {
         self: &Arc<Self>,
         key: TokenKey,
         token: AccessToken,
+        notes: Notes<'_>,
     ) -> Result<Principal, Rejection> {
         let answers = self.answers.as_ref();
         let whose = match answers.and_then(|answers| answers.good(&key)) {
@@ -243,7 +250,10 @@ impl Introspector {
             None => Whose::Stranger,
         };
         let outcome = match self.flights.join(key, whose, || self.recall(&key)) {
-            Joined::Known(decided) => return Ok(decided?),
+            Joined::Known(decided) => {
+                notes.recalled(self.epoch);
+                return Ok(decided?);
+            }
             Joined::UnderWay(waiting) => self.wait(waiting).await,
             Joined::Begun(flight, waiting) => {
                 self.begin(flight, token);
@@ -253,6 +263,7 @@ impl Introspector {
         };
         match outcome {
             Ok(finding) => {
+                notes.introspected(self.epoch);
                 let decided =
                     finding.and_then(|facts| facts.judge(&self.policy, self.clock.wall()));
                 self.metrics.found(match decided {
@@ -264,6 +275,7 @@ impl Introspector {
             Err(unanswered) => match self.stale(&key).filter(|_| unanswered.is_outage()) {
                 Some(principal) => {
                     self.metrics.found(Found::Stale);
+                    notes.stale_introspection(self.epoch);
                     Ok(principal)
                 }
                 None => {

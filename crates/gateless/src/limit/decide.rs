@@ -28,6 +28,7 @@ use super::store_key::store_key;
 use super::table::{Table, Tag, Tagger};
 use super::tier::TierSource;
 use crate::gate::{BoxedWait, Gate, Head, Pass, Step, Verdict};
+use crate::notes::Notes;
 
 /// Everything that is decided with. Shared by all clones of a layer.
 pub(super) struct Limiter {
@@ -134,7 +135,8 @@ impl Gate for RateLimit {
         match &asked.tier.counter {
             Counter::Alone(table) => {
                 let count = limiter.alone(asked.tier, table, asked.tag, asked.cost);
-                let verdict = limiter.conclude(asked.tier, asked.tag, count);
+                let verdict =
+                    limiter.conclude(asked.tier, asked.tag, count, Notes::of(head.extensions));
                 Step::Now(limiter.metered(verdict, || asked.bucket(head, None)))
             }
             #[cfg(feature = "limit_shared")]
@@ -172,7 +174,7 @@ impl Limiter {
             },
         };
         let Some(tier) = self.tier_of(caller) else {
-            self.metrics.decided(Outcome::Unlimited);
+            self.decided(Outcome::Unlimited, Notes::of(head.extensions));
             return Ok(None);
         };
         let feed = |hasher: &mut _| self.key.feed(RateLimit::NAME, head, caller, hasher);
@@ -198,14 +200,16 @@ impl Limiter {
         let bucket = asked.bucket(head, kept.clone());
         match front.take(asked.tag, || kept.unwrap_or_else(key), asked.cost) {
             Taking::Now(count) => {
-                let verdict = self.conclude(asked.tier, asked.tag, count);
+                let verdict =
+                    self.conclude(asked.tier, asked.tag, count, Notes::of(head.extensions));
                 Step::Now(self.metered(verdict, || bucket))
             }
             Taking::Wait(wait) => {
                 let limiter = Arc::clone(self);
+                let kept = Notes::of(head.extensions).keep();
                 Step::Wait(Box::pin(async move {
                     let count = wait.await;
-                    let verdict = limiter.conclude(&bucket.tier, bucket.tag, count);
+                    let verdict = limiter.conclude(&bucket.tier, bucket.tag, count, kept.notes());
                     limiter.metered(verdict, || bucket)
                 }))
             }
@@ -282,12 +286,17 @@ impl Limiter {
         Count::Decided(Taken { decision, debts })
     }
 
+    fn decided(&self, outcome: Outcome, notes: Notes<'_>) {
+        self.metrics.decided(outcome);
+        notes.limited(&self.name, outcome);
+    }
+
     /// What a count is to the caller, in shadow or not.
-    fn conclude(&self, tier: &Tier, tag: Tag, count: Count) -> Verdict {
+    fn conclude(&self, tier: &Tier, tag: Tag, count: Count, notes: Notes<'_>) -> Verdict {
         let (outcome, verdict) = self.judge(tier, tag, count);
         match verdict {
             Err(refusal) if self.is_shadow => {
-                self.metrics.decided(Outcome::Shadowed);
+                self.decided(Outcome::Shadowed, notes);
                 tracing::debug!(
                     name: "gateless.limit.shadowed",
                     limit = &*self.name,
@@ -297,7 +306,7 @@ impl Limiter {
                 Ok(Pass::new())
             }
             verdict => {
-                self.metrics.decided(outcome);
+                self.decided(outcome, notes);
                 verdict
             }
         }

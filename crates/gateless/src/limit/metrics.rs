@@ -7,7 +7,7 @@ pub(super) use self::enabled::Metrics;
 
 /// What came of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Admitted,
     Refused,
     /// Would have been refused.
@@ -18,6 +18,22 @@ pub(super) enum Outcome {
     LetThrough,
     #[cfg(feature = "limit_shared")]
     Unavailable,
+}
+
+#[cfg(feature = "audit")]
+impl From<Outcome> for gateless_audit::LimitResult {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Admitted => Self::Admitted,
+            Outcome::Refused => Self::Refused,
+            Outcome::Shadowed => Self::Shadowed,
+            Outcome::Unlimited => Self::Unlimited,
+            #[cfg(feature = "limit_shared")]
+            Outcome::LetThrough => Self::LetThrough,
+            #[cfg(feature = "limit_shared")]
+            Outcome::Unavailable => Self::Unavailable,
+        }
+    }
 }
 
 #[cfg(feature = "metrics")]

@@ -64,6 +64,7 @@ use self::decide::Limiter;
 pub use self::failures::{FailureLimit, FailureLimitBuilder};
 pub use self::key::LimitKey;
 pub use self::meter::RateMeter;
+pub(crate) use self::metrics::Outcome;
 
 #[cfg(feature = "limit_shared")]
 #[cfg_attr(docsrs, doc(cfg(feature = "limit_shared")))]

@@ -14,6 +14,7 @@ use http::request::Parts;
 use super::ScopeGuard;
 use crate::clock::SystemClock;
 use crate::gate::{self, Gate as _};
+use crate::notes::Notes;
 
 /// Puts a requirement in front of a handler, of the methods of a path, or of all routes of a router.
 ///
@@ -185,6 +186,7 @@ impl<S: Sync, N: Need> FromRequestParts<S> for Granted<N> {
             }),
             Err(rejection) => {
                 gate::note_refusal(ScopeGuard::NAME, &rejection);
+                Notes::of(&parts.extensions).refused(ScopeGuard::NAME, &rejection, None);
                 Err(ExtractorRejection::new(rejection, parts))
             }
         }

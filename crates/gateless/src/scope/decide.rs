@@ -9,6 +9,7 @@ use super::table::Found;
 use super::{Asks, Guard, ScopeGuard};
 use crate::gate::{Gate, Head, Pass, Step, Verdict};
 use crate::matched::Matched;
+use crate::notes::Notes;
 
 impl Gate for ScopeGuard {
     const NAME: &'static str = "scope";
@@ -26,13 +27,14 @@ impl Gate for ScopeGuard {
 impl Guard {
     fn decide(&self, head: Head<'_>) -> Result<(), Rejection> {
         let found = match &self.asks {
-            Asks::Always(requirement) => {
-                return requirement.check(Principal::of(head.extensions)?, self.clock.wall());
-            }
+            Asks::Always(access) => Found::Declared(access),
             Asks::Table(table) => table.find(Matched::of(head), head),
         };
-        if let Found::Declared(Access::Open { .. }) = found {
-            return Ok(());
+        if let Found::Declared(access) = found {
+            if let Access::Open { .. } = **access {
+                return Ok(());
+            }
+            Notes::of(head.extensions).asked_for(access);
         }
         // Whoever is not signed in does not learn which routes there are.
         let principal = Principal::of(head.extensions)?;

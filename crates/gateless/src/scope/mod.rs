@@ -60,7 +60,7 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
-use gateless_core::{Clock, Renderer, Requirement, Scope};
+use gateless_core::{Access, Clock, Renderer, Requirement, Scope};
 use tower_layer::Layer;
 
 #[cfg(feature = "axum")]
@@ -85,7 +85,7 @@ struct Guard {
 #[derive(Clone, Debug)]
 enum Asks {
     /// Of each request the same.
-    Always(Requirement),
+    Always(Arc<Access>),
     /// What stands in the table for the route.
     Table(ScopeTable),
 }
@@ -94,7 +94,7 @@ impl ScopeGuard {
     /// Asks for `requirement`.
     #[must_use]
     pub fn new(requirement: impl Into<Requirement>) -> Self {
-        Self::asking(Asks::Always(requirement.into()))
+        Self::asking(Asks::Always(Arc::new(Access::Requires(requirement.into()))))
     }
 
     /// Asks for every one of `scopes`. An empty list does not compile.

@@ -117,14 +117,14 @@ impl ScopeTableBuilder {
 #[derive(Default)]
 struct Sorting {
     paths: Vec<Declared>,
-    methods: BTreeMap<Box<str>, Access>,
+    methods: BTreeMap<Box<str>, Arc<Access>>,
 }
 
 /// What is declared for one path.
 struct Declared {
     pattern: Pattern,
     path: Box<str>,
-    methods: Vec<(Method, Access)>,
+    methods: Vec<(Method, Arc<Access>)>,
 }
 
 impl Sorting {
@@ -138,7 +138,7 @@ impl Sorting {
             Route::Http { method, path } => self.add_http(method, path, access),
             Route::Grpc { method } => {
                 check_grpc(&method)?;
-                match self.methods.insert(method, access) {
+                match self.methods.insert(method, Arc::new(access)) {
                     None => Ok(()),
                     Some(_) => Err("is declared twice".into()),
                 }
@@ -148,6 +148,7 @@ impl Sorting {
     }
 
     fn add_http(&mut self, method: Method, path: Box<str>, access: Access) -> Result<(), String> {
+        let access = Arc::new(access);
         let pattern = Pattern::parse(&path)
             .map_err(|problem| format!("can never be reached: its path {problem}"))?;
         if method == Method::CONNECT {
@@ -198,7 +199,7 @@ impl Sorting {
             for (method, access) in methods.iter().cloned() {
                 let path = path.clone();
                 let route = Route::Http { method, path };
-                declarations.push(Declaration::new(route, access));
+                declarations.push(Declaration::new(route, Access::clone(&access)));
             }
             let allow = allow(&methods).into();
             http.insert(path, pattern, Path { methods, allow });
@@ -207,7 +208,7 @@ impl Sorting {
         for (method, access) in methods {
             grpc.insert(&method, access.clone());
             let route = Route::Grpc { method };
-            declarations.push(Declaration::new(route, access));
+            declarations.push(Declaration::new(route, Access::clone(&access)));
         }
         Rows {
             declarations,
@@ -238,7 +239,7 @@ fn check_grpc(method: &str) -> Result<(), String> {
 }
 
 /// `HEAD` goes with `GET`.
-fn allow(methods: &[(Method, Access)]) -> String {
+fn allow(methods: &[(Method, Arc<Access>)]) -> String {
     let mut names: Vec<&str> = methods.iter().map(|(method, _)| method.as_str()).collect();
     if names.contains(&"GET") && !names.contains(&"HEAD") {
         names.push("HEAD");

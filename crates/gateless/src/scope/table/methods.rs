@@ -1,6 +1,7 @@
 //! The gRPC methods of a table, found by their exact path.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use foldhash::fast::RandomState;
 use gateless_core::Access;
@@ -9,14 +10,14 @@ use gateless_core::Access;
 #[derive(Default)]
 pub(super) struct Methods {
     /// By path: `/orders.v1.Orders/List`.
-    paths: HashMap<Box<str>, Access, RandomState>,
+    paths: HashMap<Box<str>, Arc<Access>, RandomState>,
     /// `orders.v1.Orders`.
     services: HashSet<Box<str>, RandomState>,
 }
 
 impl Methods {
     /// `method` is `orders.v1.Orders/List`.
-    pub(super) fn insert(&mut self, method: &str, access: Access) {
+    pub(super) fn insert(&mut self, method: &str, access: Arc<Access>) {
         let path = format!("/{method}");
         if let Some(service) = service_of(&path) {
             self.services.insert(service.into());
@@ -24,7 +25,7 @@ impl Methods {
         self.paths.insert(path.into(), access);
     }
 
-    pub(super) fn get(&self, path: &str) -> Option<&Access> {
+    pub(super) fn get(&self, path: &str) -> Option<&Arc<Access>> {
         self.paths.get(path)
     }
 
@@ -32,7 +33,7 @@ impl Methods {
     /// service with a wildcard, which is how tonic mounts services.
     ///
     /// `Some(None)` is a service that is declared, and a method that is not.
-    pub(super) fn behind(&self, route: &str, path: &str) -> Option<Option<&Access>> {
+    pub(super) fn behind(&self, route: &str, path: &str) -> Option<Option<&Arc<Access>>> {
         let service = service_of(path)?;
         let is_of_service = |route: &str| {
             let rest = route.strip_prefix('/')?.strip_prefix(service)?;

@@ -75,7 +75,7 @@ struct Rows {
 
 /// The rows of one path.
 struct Path {
-    methods: Vec<(Method, Access)>,
+    methods: Vec<(Method, Arc<Access>)>,
     /// The field `Allow`.
     allow: Arc<str>,
 }
@@ -83,7 +83,7 @@ struct Path {
 /// What the table says of a request.
 #[derive(Debug)]
 pub(super) enum Found<'a> {
-    Declared(&'a Access),
+    Declared(&'a Arc<Access>),
     /// Other methods of the route are declared.
     NoMethod {
         allow: &'a Arc<str>,
@@ -146,7 +146,7 @@ impl ScopeTable {
 }
 
 impl Rows {
-    fn grpc<'a>(&'a self, found: Option<&'a Access>, method: &Method) -> Found<'a> {
+    fn grpc<'a>(&'a self, found: Option<&'a Arc<Access>>, method: &Method) -> Found<'a> {
         match found {
             Some(access) if method == Method::POST => Found::Declared(access),
             _ => Found::Nothing,

@@ -1,0 +1,398 @@
+//! The files while they are written.
+
+use std::fs::{self, File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, UNIX_EPOCH};
+
+use gateless_core::{Monotonic, Timestamp};
+
+use super::disk::{Disk, Identity, create_folder, folder};
+use super::ends;
+use super::lock::Lock;
+use super::retention::Full;
+use super::{FileSink, Settings};
+use crate::batch::Batch;
+use crate::boot::BootId;
+use crate::file_name::{self, Rotated};
+use crate::line::parse;
+use crate::record::{Link, Retired};
+use crate::sink::Durability;
+
+/// How long it takes until a rename is tried again that failed.
+const ROTATE_AGAIN: Duration = Duration::from_secs(10);
+
+/// What there is from `open` on.
+#[derive(Debug)]
+pub(super) struct Log {
+    boot: BootId,
+    lock: Lock,
+    file: File,
+    identity: Identity,
+    /// Up to here the file is as it should be.
+    len: u64,
+    /// Whether there may be something behind `len`.
+    is_torn: bool,
+    /// The batch of which something is behind `len`.
+    torn: Vec<u8>,
+    /// How much of it stands in files that could not be set back: whole lines, which are not written again.
+    stands: usize,
+    /// Up to here the file is known to be on the disk.
+    synced: u64,
+    /// What is between the two, if records have to be on the disk. After a failed `fsync` the system may have thrown it away
+    /// and say nothing of it the next time, so it is written again.
+    unsynced: Vec<u8>,
+    /// Whether that has happened.
+    is_in_doubt: bool,
+    /// Whether the folder has names that may not be on the disk.
+    has_new_names: bool,
+    /// The time of the first record of the file.
+    first: Timestamp,
+    began: Monotonic,
+    rotate_after: Option<Monotonic>,
+    /// Deleted files of which nothing is known but that they are gone.
+    nameless: u64,
+    retired: Option<Retired>,
+}
+
+impl Log {
+    /// Puts what an earlier run left out of the way, and begins a file.
+    pub(super) fn open(
+        settings: &Settings,
+        disk: &mut dyn Disk,
+        boot: BootId,
+    ) -> io::Result<(Self, Option<Link>)> {
+        create_folder(&settings.path)?;
+        let lock = Lock::take(&settings.path)?;
+        let previous = last_link(&settings.path)?;
+        let (file, identity) = begin(settings, disk)?;
+        let mut log = Self {
+            boot,
+            lock,
+            file,
+            identity,
+            len: 0,
+            is_torn: false,
+            torn: Vec::new(),
+            stands: 0,
+            synced: 0,
+            unsynced: Vec::new(),
+            is_in_doubt: false,
+            has_new_names: true,
+            first: settings.clock.wall(),
+            began: settings.clock.monotonic(),
+            rotate_after: None,
+            nameless: 0,
+            retired: None,
+        };
+        log.retire(settings, disk);
+        Ok((log, previous))
+    }
+
+    pub(super) fn write(
+        &mut self,
+        settings: &Settings,
+        disk: &mut dyn Disk,
+        batch: &Batch,
+    ) -> io::Result<()> {
+        let bytes = batch.as_bytes();
+        // Whether the batch is there already, and only its `fsync` failed.
+        let is_again = self.is_in_doubt && self.unsynced.ends_with(bytes);
+        if !self.identity.is_at(&settings.path) {
+            tracing::warn!(
+                name: "gateless.audit.file_gone",
+                path = %settings.path.display(),
+                "the audit log was deleted or renamed by somebody else; a new file begins"
+            );
+            self.replace(settings, disk)?;
+        }
+        self.repair(settings, disk)?;
+        if self.torn != bytes {
+            self.torn.clear();
+            self.stands = 0;
+        }
+        let bytes = bytes.get(self.stands..).unwrap_or_default();
+        if is_again || bytes.is_empty() {
+            return Ok(());
+        }
+        if self.is_full(settings, bytes) {
+            self.rotate(settings, disk)?;
+        }
+        if self.len == 0 {
+            let first = batch.lines().next().and_then(|line| parse(line).ok());
+            self.first = first.map_or_else(|| settings.clock.wall(), |entry| entry.time);
+            self.began = settings.clock.monotonic();
+        }
+        if let Err(error) = disk.append(&mut self.file, bytes) {
+            if disk.set_len(&self.file, self.len).is_err() {
+                self.is_torn = true;
+                self.torn = batch.as_bytes().to_vec();
+            }
+            return Err(error);
+        }
+        self.torn.clear();
+        self.stands = 0;
+        self.len += bytes.len() as u64;
+        if settings.durability == Durability::Synced {
+            self.unsynced.extend_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    pub(super) fn sync(&mut self, settings: &Settings, disk: &mut dyn Disk) -> io::Result<()> {
+        self.repair(settings, disk)?;
+        let names = match self.has_new_names {
+            true => disk.sync_folder(folder(&settings.path)),
+            false => Ok(()),
+        };
+        if let Err(error) = names.and_then(|()| disk.sync(&self.file)) {
+            self.is_in_doubt = !self.unsynced.is_empty();
+            return Err(error);
+        }
+        self.has_new_names = false;
+        self.synced = self.len;
+        self.unsynced.clear();
+        Ok(())
+    }
+
+    pub(super) fn take_retired(&mut self) -> Option<Retired> {
+        self.retired.take()
+    }
+
+    /// Sets the file back to what is known to be good. Where that fails, it is left as it is, and another one begins.
+    fn repair(&mut self, settings: &Settings, disk: &mut dyn Disk) -> io::Result<()> {
+        if !self.is_torn && !self.is_in_doubt {
+            return Ok(());
+        }
+        let good = if self.is_in_doubt {
+            self.synced
+        } else {
+            self.len
+        };
+        if disk.set_len(&self.file, good).is_ok() {
+            self.len = good;
+        } else {
+            self.keep_landed(settings, disk);
+            self.replace(settings, disk)?;
+        }
+        if self.is_in_doubt {
+            self.is_torn = true;
+            disk.append(&mut self.file, &self.unsynced)?;
+            self.len += self.unsynced.len() as u64;
+            self.is_in_doubt = false;
+        }
+        self.is_torn = false;
+        Ok(())
+    }
+
+    /// Lines of the torn batch that are whole behind the good end of the file count as written.
+    fn keep_landed(&mut self, settings: &Settings, disk: &mut dyn Disk) {
+        if self.is_in_doubt {
+            return;
+        }
+        if settings.durability == Durability::Synced && disk.sync(&self.file).is_err() {
+            return;
+        }
+        let end = self.file.metadata().map_or(0, |metadata| metadata.len());
+        let more = usize::try_from(end.saturating_sub(self.len)).unwrap_or(usize::MAX);
+        let rest = self.torn.get(self.stands..).unwrap_or_default();
+        let landed = rest.get(..more).unwrap_or(rest);
+        let last = landed.iter().rposition(|byte| *byte == b'\n');
+        let whole = last.map_or(0, |at| at + 1);
+        self.stands += whole;
+        self.len += whole as u64;
+        if settings.durability == Durability::Synced {
+            self.synced = self.len;
+            self.unsynced.clear();
+        }
+    }
+
+    fn is_full(&self, settings: &Settings, more: &[u8]) -> bool {
+        let now = settings.clock.monotonic();
+        let may = self.rotate_after.is_none_or(|after| now >= after);
+        let is_large = self.len.saturating_add(more.len() as u64) > settings.rotate_at;
+        let is_old = now.since(self.began) >= settings.rotate_every;
+        may && self.len > 0 && (is_large || is_old)
+    }
+
+    /// Gives the file its last name, and begins another one. If that is not possible now, the old one goes on.
+    fn rotate(&mut self, settings: &Settings, disk: &mut dyn Disk) -> io::Result<()> {
+        if !self.unsynced.is_empty() {
+            self.sync(settings, disk)?;
+        }
+        let name = free_name(&settings.path, self.first, file_name::short(self.boot));
+        let turned = disk.rename(&settings.path, &name).and_then(|()| {
+            self.has_new_names = true;
+            disk.create(&settings.path, settings.mode)
+                .and_then(|file| Ok((Identity::of(&file.metadata()?), file)))
+                .inspect_err(|_| {
+                    // Else the next batch would take the file for one that somebody else has moved.
+                    let _ = disk.rename(&name, &settings.path);
+                })
+        });
+        match turned {
+            Ok((identity, file)) => {
+                self.set_file(file, identity, settings);
+                self.retire(settings, disk);
+            }
+            Err(error) => {
+                self.rotate_after = Some(settings.clock.monotonic() + ROTATE_AGAIN);
+                tracing::warn!(
+                    name: "gateless.audit.not_rotated",
+                    path = %settings.path.display(),
+                    %error,
+                    "the audit log grows beyond its bound, as a new file cannot be begun"
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins another file after the old one is lost or no good.
+    fn replace(&mut self, settings: &Settings, disk: &mut dyn Disk) -> io::Result<()> {
+        create_folder(&settings.path)?;
+        if !self.lock.is_in_place() {
+            // Deleted as well: another process may have begun since then.
+            self.lock = Lock::take(&settings.path)?;
+        }
+        let (file, identity) = begin(settings, disk)?;
+        self.set_file(file, identity, settings);
+        // What may not have reached the disk is not known to be in the old one.
+        self.is_in_doubt = !self.unsynced.is_empty();
+        Ok(())
+    }
+
+    fn set_file(&mut self, file: File, identity: Identity, settings: &Settings) {
+        self.file = file;
+        self.identity = identity;
+        self.len = 0;
+        self.synced = 0;
+        self.is_torn = false;
+        self.has_new_names = true;
+        self.rotate_after = None;
+        self.first = settings.clock.wall();
+        self.began = settings.clock.monotonic();
+    }
+
+    /// Deletes what is too much. A file that cannot be deleted is tried again the next time.
+    fn retire(&mut self, settings: &Settings, disk: &mut dyn Disk) {
+        if settings.keep.keeps_all() {
+            return;
+        }
+        let outcome = full_files(&settings.path).and_then(|full| {
+            let facts: Vec<_> = full.iter().map(|(_, facts)| *facts).collect();
+            let now = settings.clock.wall();
+            let surplus = settings.keep.surplus(&facts, self.first, now);
+            for (path, _) in full.iter().take(surplus) {
+                // Read before it is gone; a file that cannot be read has no last line.
+                let last = ends::last(path).unwrap_or_default();
+                disk.remove(path)?;
+                self.note_retired(last);
+            }
+            Ok(())
+        });
+        if let Err(error) = outcome {
+            tracing::warn!(
+                name: "gateless.audit.not_deleted",
+                path = %settings.path.display(),
+                %error,
+                "old files of the audit log cannot be deleted"
+            );
+        }
+    }
+
+    fn note_retired(&mut self, last: Option<Link>) {
+        self.nameless += 1;
+        let before = self.retired.map_or(0, |retired| retired.files);
+        let through = last.or(self.retired.map(|retired| retired.through));
+        if let Some(through) = through {
+            let files = before + std::mem::take(&mut self.nameless);
+            self.retired = Some(Retired { files, through });
+        }
+    }
+}
+
+/// An empty file at the path of the log. What is there has its last name after that, whatever is in it.
+fn begin(settings: &Settings, disk: &mut dyn Disk) -> io::Result<(File, Identity)> {
+    let path = &settings.path;
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => {
+            let (first, boot) = match ends::first(path)? {
+                Some((first, boot)) => (first, file_name::short(boot)),
+                // Nobody knows which run it was.
+                None => (modified(&metadata), 0),
+            };
+            disk.rename(path, &free_name(path, first, boot))?;
+        }
+        Ok(_) => {
+            let message = format!("{} is not a regular file", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+    }
+    let file = disk.create(path, settings.mode)?;
+    let identity = Identity::of(&file.metadata()?);
+    Ok((file, identity))
+}
+
+fn modified(metadata: &Metadata) -> Timestamp {
+    let modified = metadata.modified().ok();
+    let since = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+    Timestamp::EPOCH.saturating_add(since.unwrap_or_default())
+}
+
+/// A name that no file has. Only the holder of the lock gives such names, so that none comes in between.
+fn free_name(path: &Path, time: Timestamp, boot: u32) -> PathBuf {
+    let full = file_name::set(path).unwrap_or_default();
+    let of_boot = full
+        .iter()
+        .filter_map(|full| file_name::parse(path, full))
+        .filter(|name| name.boot == boot);
+    let mut number = of_boot.map(|name| name.number).max().unwrap_or(0);
+    loop {
+        number = number.saturating_add(1);
+        let name = file_name::format(path, &Rotated { time, boot, number });
+        if fs::symlink_metadata(&name).is_err() {
+            return name;
+        }
+    }
+}
+
+/// The full files of the log, the oldest first.
+fn full_files(path: &Path) -> io::Result<Vec<(PathBuf, Full)>> {
+    let mut full = Vec::new();
+    for file in file_name::set(path)? {
+        let Some(name) = file_name::parse(path, &file) else {
+            continue;
+        };
+        let metadata = fs::symlink_metadata(&file)?;
+        if metadata.is_file() {
+            let first = name.time;
+            let bytes = metadata.len();
+            full.push((file, Full { first, bytes }));
+        }
+    }
+    Ok(full)
+}
+
+/// The last line of the newest file that has one.
+fn last_link(path: &Path) -> io::Result<Option<Link>> {
+    // Runs that wrote nothing leave files without a line. After so many of them, nothing is known of the run before.
+    const MAX_FILES: usize = 16;
+    for file in file_name::set(path)?.iter().rev().take(MAX_FILES) {
+        if !fs::symlink_metadata(file)?.is_file() {
+            continue;
+        }
+        if let Some(link) = ends::last(file)? {
+            return Ok(Some(link));
+        }
+    }
+    Ok(None)
+}
+
+/// So that a sink that was not opened says so.
+pub(super) fn not_open(sink: &FileSink) -> io::Error {
+    let message = format!("{} is not open", sink.settings.path.display());
+    io::Error::other(message)
+}
