@@ -4,6 +4,7 @@
 // clippy.toml allows these in tests, but takes the helper functions of a test file for something else.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing)]
 
+mod audit;
 mod authorization;
 mod checklist;
 mod contract;

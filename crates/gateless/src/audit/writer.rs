@@ -116,11 +116,17 @@ impl Writer {
                 thread::sleep(GATHERING);
             }
         } else if self.queue.may_sleep() && !self.has_orders() {
-            thread::park_timeout(NAP);
+            thread::park_timeout(self.nap());
             self.queue.awoke();
         } else {
             self.queue.awoke();
         }
+    }
+
+    fn nap(&self) -> Duration {
+        let due = self.fold.as_ref().and_then(Fold::due);
+        let until_due = due.map(|due| due.since(self.clock.monotonic()));
+        until_due.map_or(NAP, |until| until.clamp(GATHERING, NAP))
     }
 
     fn has_orders(&self) -> bool {
