@@ -172,6 +172,14 @@ impl Refusal {
         }
     }
 
+    /// DOWN: something else that the decision depends on is away.
+    pub(crate) fn unavailable(dependency: &str, retry_after: u64) -> Self {
+        Self {
+            reason: dependency.to_owned(),
+            ..Self::down(retry_after)
+        }
+    }
+
     /// DOWN: the issuer's keys cannot be had.
     pub(crate) fn down(retry_after: u64) -> Self {
         Self {

@@ -19,7 +19,7 @@ use crate::sink::{AuditSink, Durability};
 ///
 /// Batches wait in a queue that has a bound. A batch that finds it full is dropped. One that cannot be written is tried again,
 /// after 100 milliseconds first and every second later, for a minute; then it is dropped, and the next one is tried. What is
-/// dropped is counted, in lines: [`lost`](Self::lost).
+/// dropped is counted, in lines, and so is what the sink itself gives up: [`lost`](Self::lost).
 ///
 /// The sink has to be [open](AuditSink::open) already, so that a place that cannot be written to is found when the service
 /// starts. If it says [`Durability::Synced`], [`sync`](AuditSink::sync) is called after each batch.
@@ -271,10 +271,13 @@ impl Shared {
                             "a further audit sink works again"
                         );
                     }
-                    if let Some(retired) = sink.retired() {
-                        let before = self.state().retired.map_or(0, |retired| retired.files);
+                    let (retired, lost) = (sink.retired(), sink.lost());
+                    let mut state = self.state();
+                    state.lost += lost;
+                    if let Some(retired) = retired {
+                        let before = state.retired.map_or(0, |before| before.files);
                         let files = retired.files + before;
-                        self.state().retired = Some(Retired { files, ..retired });
+                        state.retired = Some(Retired { files, ..retired });
                     }
                     return true;
                 }
@@ -470,5 +473,119 @@ mod tests {
         assert!(asks.recv().is_err());
         aside.offer(batch(4));
         assert_eq!(aside.close(Duration::from_secs(3600)), 7);
+    }
+
+    /// Fails as often as told, and says what was called.
+    struct Steps {
+        failures: usize,
+        calls: Sender<&'static str>,
+    }
+
+    impl AuditSink for Steps {
+        fn name(&self) -> &'static str {
+            "steps"
+        }
+
+        fn durability(&self) -> Durability {
+            Durability::Synced
+        }
+
+        fn write(&mut self, _: &Batch) -> io::Result<()> {
+            let _ = self.calls.send("write");
+            Ok(())
+        }
+
+        fn sync(&mut self) -> io::Result<()> {
+            let _ = self.calls.send("sync");
+            match self.failures.checked_sub(1) {
+                Some(left) => {
+                    self.failures = left;
+                    away()
+                }
+                None => Ok(()),
+            }
+        }
+
+        fn retired(&mut self) -> Option<Retired> {
+            Some(Retired {
+                files: 2,
+                through: crate::record::Link {
+                    boot: crate::boot::BootId::random(),
+                    seq: 1,
+                    hash: crate::hash::LineHash::ZERO,
+                },
+            })
+        }
+
+        fn lost(&mut self) -> u64 {
+            5
+        }
+    }
+
+    #[test]
+    fn a_sink_that_promises_the_disk_is_synced_and_what_it_says_is_handed_on() {
+        let (calls, called) = channel();
+        let aside = Aside::spawn_at(Steps { failures: 1, calls }, 10, QUICK).unwrap();
+        aside.offer(batch(1));
+        aside.offer(batch(1));
+        assert!(
+            called
+                .iter()
+                .take(6)
+                .eq(["write", "sync", "write", "sync", "write", "sync"])
+        );
+        let shared = Arc::clone(&aside.shared);
+        assert_eq!(aside.close(Duration::from_secs(3600)), 10);
+        assert_eq!(shared.state().retired.map(|retired| retired.files), Some(4));
+    }
+
+    #[derive(Clone, Default)]
+    struct Names(Arc<Mutex<Vec<&'static str>>>);
+
+    impl tracing::Subscriber for Names {
+        fn enabled(&self, _: &tracing::Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+            tracing::span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+        fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+        fn enter(&self, _: &tracing::span::Id) {}
+        fn exit(&self, _: &tracing::span::Id) {}
+
+        fn event(&self, event: &tracing::Event<'_>) {
+            self.0.lock().unwrap().push(event.metadata().name());
+        }
+    }
+
+    #[test]
+    fn an_outage_is_told_once_and_its_end_too() {
+        let (calls, _called) = channel();
+        let mut sink = Steps { failures: 5, calls };
+        let shared = Shared {
+            name: "steps",
+            capacity: 1,
+            pace: QUICK,
+            clock: MachineClock::new(),
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            ended: Condvar::new(),
+        };
+        let names = Names::default();
+        // With a single subscriber in the process, `tracing` asks that of the thread that meets an event first: none, there.
+        let _second = tracing::Dispatch::new(Names::default());
+        tracing::subscriber::with_default(names.clone(), || {
+            let mut is_failing = false;
+            for _ in 0..3 {
+                assert!(shared.deliver(&mut sink, &batch(1), &mut is_failing));
+            }
+        });
+        assert_eq!(
+            *names.0.lock().unwrap(),
+            ["gateless.audit.aside_failed", "gateless.audit.aside_back"]
+        );
     }
 }

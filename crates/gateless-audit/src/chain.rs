@@ -6,7 +6,7 @@ use gateless_core::Timestamp;
 
 use crate::batch::Batch;
 use crate::boot::BootId;
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, Place};
 use crate::hash::LineHash;
 use crate::line;
 use crate::merkle::Tree;
@@ -80,7 +80,7 @@ impl Chain {
             version: Entry::VERSION,
             seq,
             time,
-            up_us: u64::try_from(up.as_micros()).unwrap_or(u64::MAX),
+            up_us: micros(up),
             instance: Text::from(&*self.instance),
             boot: self.boot,
             event,
@@ -105,10 +105,16 @@ impl Chain {
         batch: &mut Batch,
     ) -> u64 {
         let covered = self.open.take();
+        let instance = Text::from(&*self.instance);
+        let place = Place {
+            boot: self.boot,
+            instance: &instance,
+            time,
+            up_us: micros(up),
+        };
         let checkpoint = Checkpoint::sign(
             key,
-            self.boot,
-            time,
+            &place,
             self.seq - covered.len(),
             self.seq,
             covered.root(),
@@ -116,6 +122,10 @@ impl Chain {
         );
         self.append(Event::Checkpoint(checkpoint), time, up, batch)
     }
+}
+
+fn micros(up: Duration) -> u64 {
+    u64::try_from(up.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -153,14 +163,32 @@ mod tests {
         assert_eq!(first.event, event);
         assert_eq!(first.prev, LineHash::ZERO);
         let second = parse(lines[1]).unwrap();
-        let Event::Checkpoint(checkpoint) = second.event else {
+        let Event::Checkpoint(checkpoint) = &second.event else {
             panic!("{second:?}")
         };
-        assert!(checkpoint.is_signed_by(key.public(), second.boot, second.time));
-        assert!(!checkpoint.is_signed_by(key.public(), BootId::random(), second.time));
+        assert!(checkpoint.is_signed_by(key.public(), &second));
+        for other in [
+            Entry {
+                boot: BootId::random(),
+                ..second.clone()
+            },
+            Entry {
+                time: Timestamp::from_millis(1),
+                ..second.clone()
+            },
+            Entry {
+                up_us: 9,
+                ..second.clone()
+            },
+            Entry {
+                instance: Text::from("orders-2"),
+                ..second.clone()
+            },
+        ] {
+            assert!(!checkpoint.is_signed_by(key.public(), &other));
+        }
         assert_eq!(checkpoint.root, LineHash::of_line(lines[0].as_bytes()));
         assert_eq!((checkpoint.first, checkpoint.end), (0, 1));
-        println!("{}", lines.join("\n"));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::boot::BootId;
 use crate::hash::LineHash;
+use crate::record::Entry;
 use crate::seal::{SealKey, SealPublicKey, Signature};
 
 /// Signs what a chain has written since its last checkpoint: the root of a Merkle tree over the lines, and the hash of the last
@@ -30,8 +31,7 @@ pub struct Checkpoint {
 impl Checkpoint {
     pub(crate) fn sign(
         key: &SealKey,
-        boot: BootId,
-        time: Timestamp,
+        place: &Place<'_>,
         first: u64,
         end: u64,
         root: LineHash,
@@ -45,18 +45,30 @@ impl Checkpoint {
             key: key.id().into(),
             signature: Signature::NONE,
         };
-        checkpoint.signature = key.sign(&checkpoint.message(boot, time));
+        checkpoint.signature = key.sign(&checkpoint.message(place));
         checkpoint
     }
 
-    /// Whether `key` signed this checkpoint of the run `boot` at `time`.
+    /// Whether `key` signed this checkpoint, and it stands in `entry`.
     #[must_use]
-    pub fn is_signed_by(&self, key: &SealPublicKey, boot: BootId, time: Timestamp) -> bool {
-        key.has_signed(&self.message(boot, time), &self.signature)
+    pub fn is_signed_by(&self, key: &SealPublicKey, entry: &Entry<'_>) -> bool {
+        let place = Place {
+            boot: entry.boot,
+            instance: &entry.instance,
+            time: entry.time,
+            up_us: entry.up_us,
+        };
+        key.has_signed(&self.message(&place), &self.signature)
     }
 
-    /// What is signed: one line for each part, after the name of the format.
-    fn message(&self, boot: BootId, time: Timestamp) -> Vec<u8> {
+    /// What is signed: one line for each part, after the name of the format. The instance is the last, as it may hold a line feed.
+    fn message(&self, place: &Place<'_>) -> Vec<u8> {
+        let Place {
+            boot,
+            instance,
+            time,
+            up_us,
+        } = place;
         let Self {
             first,
             end,
@@ -67,8 +79,17 @@ impl Checkpoint {
         } = self;
         let time = time.as_millis();
         format!(
-            "gateless audit checkpoint 1\n{boot}\n{time}\n{first}\n{end}\n{root}\n{head}\n{key}"
+            "gateless audit checkpoint 1\n{boot}\n{time}\n{first}\n{end}\n{root}\n{head}\n{key}\n{up_us}\n{instance}"
         )
         .into_bytes()
     }
+}
+
+/// What the record of a checkpoint says besides the checkpoint. It is signed too: nothing comes after the last record of a chain
+/// that would hold its hash.
+pub(crate) struct Place<'a> {
+    pub(crate) boot: BootId,
+    pub(crate) instance: &'a str,
+    pub(crate) time: Timestamp,
+    pub(crate) up_us: u64,
 }

@@ -36,3 +36,38 @@ impl Clock for MachineClock {
         Monotonic::from_start(self.start.elapsed())
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use gateless_core::{Clock, Monotonic, Timestamp};
+
+    /// Stands still until it is moved.
+    #[derive(Debug)]
+    pub(crate) struct Manual(AtomicU64);
+
+    impl Manual {
+        pub(crate) fn new() -> Arc<Self> {
+            Arc::new(Self(AtomicU64::new(1_795_378_151_123)))
+        }
+
+        pub(crate) fn pass(&self, time: Duration) {
+            let millis = u64::try_from(time.as_millis()).unwrap();
+            self.0.fetch_add(millis, Ordering::Relaxed);
+        }
+    }
+
+    impl Clock for Manual {
+        fn wall(&self) -> Timestamp {
+            let millis = self.0.load(Ordering::Relaxed);
+            Timestamp::from_millis(i64::try_from(millis).unwrap())
+        }
+
+        fn monotonic(&self) -> Monotonic {
+            Monotonic::from_start(Duration::from_millis(self.0.load(Ordering::Relaxed)))
+        }
+    }
+}

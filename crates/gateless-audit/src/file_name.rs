@@ -98,6 +98,21 @@ pub fn parse(current: &Path, path: &Path) -> Option<Rotated> {
     })
 }
 
+/// The path of the current file of the log that the full file `path` belongs to.
+#[must_use]
+pub fn current(path: &Path) -> Option<PathBuf> {
+    let name = path.file_name()?.to_str()?;
+    let (rest, last) = name.rsplit_once('.')?;
+    // With an extension there are two dots before the name of the log ends, else one less.
+    let (long, _) = rest.rsplit_once('.')?;
+    let with_extension = long
+        .rsplit_once('.')
+        .map(|(stem, _)| format!("{stem}.{last}"));
+    let names = with_extension.into_iter().chain([long.to_owned()]);
+    let mut paths = names.map(|name| path.with_file_name(name));
+    paths.find(|current| parse(current, path).is_some())
+}
+
 /// All files of the log whose current file is `current`, the oldest first. The current one is the last, if it is there.
 ///
 /// # Errors
@@ -156,6 +171,11 @@ mod tests {
     fn only_files_of_the_same_log_are_its_files() {
         let current = Path::new("logs/audit.jsonl");
         assert!(parse(current, Path::new(FULL)).is_some());
+        assert_eq!(
+            super::current(Path::new(FULL)),
+            Some(PathBuf::from("audit.jsonl"))
+        );
+        assert_eq!(super::current(current), None);
         for other in [
             "audit.jsonl",
             "audit2.20261122T200911.123Z-9744c580-000001.jsonl",
@@ -187,6 +207,7 @@ mod tests {
             Path::new("audit.19700101T000000.007Z-9744c580-1000000")
         );
         assert_eq!(parse(current, &path), Some(rotated));
+        assert_eq!(super::current(&path).as_deref(), Some(current));
     }
 
     #[test]

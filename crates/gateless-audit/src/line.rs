@@ -7,11 +7,16 @@ use serde_json::ser::{CharEscape, CompactFormatter, Formatter, Serializer};
 
 use crate::record::Entry;
 
-/// Writes `entry` as one line of printable ASCII, without a line feed.
-pub(crate) fn write(entry: &Entry<'_>, line: &mut Vec<u8>) {
+/// Writes `entry`, in whatever form it is, as one line of printable ASCII, without a line feed.
+pub(crate) fn write(entry: &impl Serialize, line: &mut Vec<u8>) {
+    write_json(entry, line);
+}
+
+/// Writes JSON in one line of printable ASCII.
+pub(crate) fn write_json(value: &impl Serialize, line: &mut Vec<u8>) {
     let mut serializer = Serializer::with_formatter(line, Ascii);
-    let written = entry.serialize(&mut serializer);
-    written.expect("a record has texts and numbers only, and memory does not fail");
+    let written = value.serialize(&mut serializer);
+    written.expect("it has texts and numbers only, and memory does not fail");
 }
 
 /// Reads one line.

@@ -5,7 +5,8 @@ use std::io;
 
 use crate::batch::Batch;
 use crate::boot::BootId;
-use crate::line::parse;
+use crate::line::{self, parse};
+use crate::ocsf::ocsf;
 use crate::record::{Entry, Link, Retired};
 use crate::sink::{AuditSink, Durability};
 
@@ -52,6 +53,27 @@ where
     }
 }
 
+impl<S: AuditSink> Mapped<S> {
+    /// Writes events of OCSF into `inner`: see [`ocsf`], which says what is left out. They are printable ASCII, as records are.
+    ///
+    /// ```
+    /// use gateless_audit::{FileSink, Mapped};
+    ///
+    /// let sink = Mapped::ocsf(FileSink::new("/var/log/orders/ocsf.jsonl"));
+    /// ```
+    #[must_use]
+    pub const fn ocsf(inner: S) -> Self {
+        Self::new(inner, ocsf_line)
+    }
+}
+
+fn ocsf_line(entry: &Entry<'_>) -> Option<String> {
+    let event = ocsf(entry)?;
+    let mut line = Vec::new();
+    line::write(&event, &mut line);
+    String::from_utf8(line).ok()
+}
+
 impl<S, F> AuditSink for Mapped<S, F>
 where
     S: AuditSink,
@@ -94,6 +116,10 @@ where
     fn retired(&mut self) -> Option<Retired> {
         self.inner.retired()
     }
+
+    fn lost(&mut self) -> u64 {
+        self.inner.lost()
+    }
 }
 
 impl<S: fmt::Debug, F> fmt::Debug for Mapped<S, F> {
@@ -113,7 +139,7 @@ mod tests {
     use super::*;
     use crate::chain::Chain;
     use crate::channel::audit_channel;
-    use crate::record::Event;
+    use crate::record::{Event, Outcome, Protocol, Request};
 
     #[test]
     fn what_is_left_out_is_no_empty_line_and_what_is_mapped_is_one_line() {
@@ -133,5 +159,24 @@ mod tests {
         assert_eq!(receiver.recv().unwrap().text(), "2  !");
         drop(sink);
         assert!(receiver.recv().is_none());
+    }
+
+    #[test]
+    fn tl_01_an_event_of_ocsf_is_printable_ascii() {
+        let (channel, mut receiver) = audit_channel(10);
+        let mut chain = Chain::new("orders-1", BootId::random());
+        let mut batch = Batch::new();
+        let request = Request {
+            subject: Some("a\u{202e}b\u{2028}\n".into()),
+            ..Request::new(Protocol::Http, Outcome::Allowed)
+        };
+        let event = Event::Request(Box::new(request));
+        chain.append(event, Timestamp::EPOCH, Duration::ZERO, &mut batch);
+        Mapped::ocsf(channel).write(&batch).unwrap();
+        let line = receiver.recv().unwrap();
+        let event: serde_json::Value = serde_json::from_str(line.text()).unwrap();
+        assert_eq!(event["class_uid"], 6003);
+        assert!(line.text().contains("\\u202e"), "{}", line.text());
+        assert!(line.text().bytes().all(|byte| matches!(byte, b' '..=b'~')));
     }
 }

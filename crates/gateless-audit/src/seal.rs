@@ -4,7 +4,10 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _, EncodePublicKey as _};
+use ed25519_dalek::pkcs8::{
+    DecodePrivateKey as _, DecodePublicKey as _, EncodePrivateKey as _, EncodePublicKey as _,
+    KeypairBytes,
+};
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -38,6 +41,21 @@ impl SealKey {
         let mut secret = zeroize::Zeroizing::new([0; 32]);
         getrandom::fill(&mut *secret).expect("the operating system has random numbers");
         Self::of(SigningKey::from_bytes(&secret))
+    }
+
+    /// As PEM (PKCS#8, without the public half, as OpenSSL writes it). Whoever sees it can sign.
+    ///
+    /// # Panics
+    ///
+    /// Never: 32 bytes have that form.
+    #[must_use]
+    pub fn to_pem(&self) -> zeroize::Zeroizing<String> {
+        let bytes = KeypairBytes {
+            secret_key: self.key.to_bytes(),
+            public_key: None,
+        };
+        let pem = bytes.to_pkcs8_pem(Default::default());
+        pem.expect("a private key has this form")
     }
 
     fn of(key: SigningKey) -> Self {

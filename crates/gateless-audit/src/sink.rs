@@ -69,6 +69,11 @@ pub trait AuditSink: Send + 'static {
     fn retired(&mut self) -> Option<Retired> {
         None
     }
+
+    /// How many lines it has taken and then given up since this was asked last: somebody behind it refused them for good.
+    fn lost(&mut self) -> u64 {
+        0
+    }
 }
 
 impl AuditSink for Box<dyn AuditSink> {
@@ -94,6 +99,10 @@ impl AuditSink for Box<dyn AuditSink> {
 
     fn retired(&mut self) -> Option<Retired> {
         (**self).retired()
+    }
+
+    fn lost(&mut self) -> u64 {
+        (**self).lost()
     }
 }
 

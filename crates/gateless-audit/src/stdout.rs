@@ -160,9 +160,55 @@ mod tests {
         let all = batch(&["first", "second", "third"]);
         let out = Vec::new();
         let (mut pipe, mut torn) = (Pipe { out, room: 0 }, None);
-        while write(&mut pipe, &mut torn, &all).is_err() {
+        let tries = (0..100).take_while(|_| {
+            let is_broken = write(&mut pipe, &mut torn, &all).is_err();
             pipe.room = 4;
-        }
+            is_broken
+        });
+        assert_eq!(tries.count(), 5);
         assert_eq!(pipe.out, all.as_bytes());
+    }
+
+    /// A real pipe that nobody reads any more.
+    #[test]
+    #[cfg(unix)]
+    fn tl_06_a_closed_pipe_is_an_error() {
+        use std::io::Read as _;
+        use std::process::{Command, Stdio};
+
+        const CHILD: &str = "GATELESS_TEST_CLOSED_PIPE";
+        if let Some(path) = std::env::var_os(CHILD) {
+            // Not before the other end is closed.
+            let _ = io::stdin().read(&mut [0]);
+            let outcome = StdoutSink::new().write(&batch(&["a record"]));
+            std::fs::write(path, format!("{:?}", outcome.map_err(|e| e.kind()))).unwrap();
+            return;
+        }
+        let boot = crate::boot::BootId::random();
+        let path = std::env::temp_dir().join(format!("gateless-pipe-{boot}"));
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--nocapture", "--test-threads=2"])
+            .arg("stdout::tests::tl_06_a_closed_pipe_is_an_error")
+            .env(CHILD, &path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        // The test has begun when the harness has said so.
+        let mut stdout = child.stdout.take().unwrap();
+        let mut said = Vec::new();
+        while !said.ends_with(b"running 1 test\n") {
+            let mut byte = [0];
+            stdout.read_exact(&mut byte).unwrap();
+            said.extend(byte);
+        }
+        // With one test, the harness says its name when that is over.
+        drop(stdout);
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        let says = std::fs::read_to_string(&path).unwrap();
+        std::fs::remove_file(path).unwrap();
+        assert_eq!(says, "Err(BrokenPipe)");
     }
 }

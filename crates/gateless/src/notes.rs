@@ -134,6 +134,14 @@ mod enabled {
             }
         }
 
+        /// A table has a row for the route, or for the gRPC method.
+        #[cfg(feature = "scope")]
+        pub(crate) fn declared(self) {
+            if let Some(trail) = self.0 {
+                trail.declared();
+            }
+        }
+
         #[cfg(feature = "limit")]
         pub(crate) fn limited(self, name: &Arc<str>, outcome: Outcome) {
             if let Some(trail) = self.0 {
@@ -223,6 +231,9 @@ mod disabled {
 
         #[cfg(feature = "scope")]
         pub(crate) const fn asked_for(self, _: &Arc<Access>) {}
+
+        #[cfg(feature = "scope")]
+        pub(crate) const fn declared(self) {}
 
         #[cfg(feature = "limit")]
         pub(crate) const fn limited(self, _: &Arc<str>, _: Outcome) {}

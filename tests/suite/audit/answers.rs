@@ -82,9 +82,9 @@ async fn tl_11_each_refusal_of_the_authentication_has_its_record_in_every_protoc
             if protocol == Protocol::Http {
                 assert_eq!(record["status"], *status);
                 assert_eq!(record["protocol"], "http");
-            } else {
-                assert_eq!(record["grpc_method"], "shop.Orders/List");
             }
+            // Nobody has answered for it yet: it is what a client wrote.
+            assert_eq!(record.get("grpc_method"), None);
             if protocol == Protocol::Grpc {
                 assert_eq!(
                     (&record["protocol"], &record["grpc_status"]),
@@ -130,6 +130,42 @@ async fn tl_11_what_is_allowed_has_its_record() {
             assert_eq!(record.get(absent), None, "{record:#}");
         }
     }
+}
+
+/// Once a service has answered for a method, it is named also where the request is refused before.
+#[tokio::test]
+async fn tl_11_grpc_methods_are_recorded_that_there_are() {
+    let world = World::new();
+    let layer = ServiceBuilder::new().layer(&world.audit).layer(auth());
+    let (service, token) = (layer.service(Recorder::new()), good());
+    for token in [None, Some(&*token), None] {
+        let request = asked(Protocol::Grpc, token);
+        drop(service.clone().oneshot(request).await.unwrap());
+    }
+    let records = world.written("request").await;
+    let methods: Vec<_> = records
+        .iter()
+        .map(|record| record.get("grpc_method"))
+        .collect();
+    let list = Value::from("shop.Orders/List");
+    assert_eq!(methods, [None, Some(&list), Some(&list)]);
+}
+
+/// A table says which methods there are, whether somebody may call them or not.
+#[tokio::test]
+async fn tl_11_grpc_methods_that_are_declared_are_recorded() {
+    let world = World::new();
+    let table = ScopeTable::builder().grpc("shop.Orders/List", scope!("orders:write"));
+    let layer = ServiceBuilder::new()
+        .layer(&world.audit)
+        .layer(auth())
+        .layer(ScopeGuard::table(table.build().unwrap()));
+    ask(layer, Recorder::new(), asked(Protocol::Grpc, Some(&good()))).await;
+    let record = world.only().await;
+    assert_eq!(
+        (&record["outcome"], &record["grpc_method"]),
+        (&"denied".into(), &"shop.Orders/List".into())
+    );
 }
 
 #[tokio::test]

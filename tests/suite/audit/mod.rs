@@ -1,6 +1,11 @@
 //! TL: what is recorded of requests, by the layer alone and on whole pipelines.
 
 mod answers;
+mod flood;
+mod identity;
+mod pressure;
+mod streams;
+mod texts;
 
 use std::convert::Infallible;
 use std::future::Future;

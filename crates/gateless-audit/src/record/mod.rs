@@ -3,7 +3,7 @@
 mod request;
 mod signal;
 mod text;
-mod time;
+pub(crate) mod time;
 
 use gateless_core::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -8,21 +8,25 @@ use serde::{Deserialize as _, Deserializer, Serializer};
 use time::format_description::well_known::Rfc3339;
 use time::{OffsetDateTime, UtcDateTime};
 
-pub(super) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(&Written(*time))
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Timestamp, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let time = OffsetDateTime::parse(&text, &Rfc3339).map_err(D::Error::custom)?;
+    parse(&text).map_err(D::Error::custom)
+}
+
+pub(crate) fn parse(text: &str) -> Result<Timestamp, time::error::Parse> {
+    let time = OffsetDateTime::parse(text, &Rfc3339)?;
     let millis = time.unix_timestamp_nanos().div_euclid(1_000_000);
-    let millis = i64::try_from(millis).map_err(D::Error::custom)?;
+    let millis = i64::try_from(millis).unwrap_or(i64::MAX);
     Ok(Timestamp::from_millis(millis))
 }
 
-struct Written(Timestamp);
+pub(crate) struct Written(pub(crate) Timestamp);
 
 impl fmt::Display for Written {
     /// Years beyond 9999 are written as its last moment: RFC 3339 has no others.

@@ -13,6 +13,7 @@ use gateless_core::{Clock, ConfigError, Renderer};
 use super::backpressure::Backpressure;
 use super::detect::{Detection, Detectors};
 use super::fold::{self, Fold};
+use super::methods::Methods;
 use super::metrics::Metrics;
 use super::naming::{Disclosure, Naming};
 use super::queue::Queue;
@@ -306,6 +307,7 @@ impl AuditLogBuilder {
                 unsent: Batch::new(),
             }),
             naming: Arc::clone(&naming),
+            methods: Methods::default(),
             fold: fold_window.map(|window| {
                 Fold::new(fold::Settings {
                     window,

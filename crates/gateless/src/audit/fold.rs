@@ -1,15 +1,17 @@
 //! Folds what is refused again and again, so that a flood of refusals does not fill the disk.
 //!
-//! The first of a kind is written. The next ones are counted, and one record per window says how many there were. When nothing more came in
-//! a window, the kind is forgotten, and its next one is written as a first.
+//! The first of a kind is written. The next ones are counted, and one record per window says how many there were. When nothing
+//! more came in a window, the kind is forgotten, and its next one is written as a first.
 //!
-//! How many kinds there are is up to whoever sends requests, so there are only so many places. When those for exact kinds are taken, refusals are
-//! told apart by stage, reason, method and route only; then by stage and code; then not at all. So no flood writes more than
-//! [`Fold::most_lines`] in a window, from however many addresses it comes, and whatever happens each refusal is written or counted.
+//! How many kinds there are is up to whoever sends requests, so there are only so many places. When those for exact kinds are
+//! taken, refusals are told apart by stage, reason, method and route only; then by stage and code; then not at all. So no flood
+//! writes more than two lines for each place in a window, from however many addresses it comes, and whatever happens each
+//! refusal is written or counted.
 //!
 //! What is lost in a flood is detail: while all exact places are taken, a refusal that is like others in stage, reason, method
-//! and route is counted with them, and nobody can tell later where it came from. What is allowed is never folded, so a flood
-//! hides nobody who got in.
+//! and route is counted with them, and nobody can tell later where it came from. A quarter of the places is kept for callers
+//! who are known: to fill those too, a flood needs many good tokens or many addresses with one. What is allowed is never
+//! folded, so a flood hides nobody who got in.
 
 use std::hash::{BuildHasher as _, Hash, RandomState};
 use std::time::Duration;
@@ -72,6 +74,9 @@ const LEVELS: usize = 4;
 #[derive(Debug)]
 struct Level {
     max_kinds: usize,
+    /// How many of them are kept for callers who are known: refusals without a token cost nothing, and are not to hide what
+    /// somebody was refused who has one.
+    kept: usize,
     /// By hashes under a key of this process: nobody outside can make two kinds one.
     kinds: HashMap<u64, Kind, RandomState>,
 }
@@ -95,21 +100,27 @@ impl Fold {
     const MOST_COARSE: usize = 256;
     /// How many by stage and code: about as many as there are.
     const MOST_COARSER: usize = 64;
-    /// After this time the next of a kind is written again, however many there are: so that whoever reads the last hour finds a whole
-    /// record of it, and files are not kept for one that is days old.
+    /// After this time the next of a kind is written again, however many there are: so that whoever reads the last hour finds a
+    /// whole record of it, and files are not kept for one that is days old.
     const AFRESH: Duration = Duration::from_secs(600);
 
     pub(super) fn new(settings: Settings) -> Self {
         let Settings { window, max_kinds } = settings;
-        let level = |max_kinds| Level {
+        let level = |max_kinds, kept| Level {
             max_kinds,
+            kept,
             kinds: HashMap::default(),
         };
         Self {
             random: RandomState::new(),
             window,
             // The last one has a single kind, for which there is always room.
-            levels: [max_kinds, Self::MOST_COARSE, Self::MOST_COARSER, 1].map(level),
+            levels: [
+                level(max_kinds, max_kinds / 4),
+                level(Self::MOST_COARSE, 0),
+                level(Self::MOST_COARSER, 0),
+                level(1, 0),
+            ],
             due: None,
         }
     }
@@ -131,7 +142,7 @@ impl Fold {
         let (at, time) = (sighting.at, sighting.time);
         for (index, level) in self.levels.iter_mut().enumerate() {
             let tag = tag(&self.random, index, sighting, rejection);
-            let is_full = level.kinds.len() >= level.max_kinds;
+            let is_full = level.is_full_for(sighting.principal);
             let over = |kind: &Kind| kind.count == 0 && at.since(kind.since) >= self.window;
             match level.kinds.get_mut(&tag) {
                 // One whose first was not written has nothing that a count could refer to.
@@ -188,6 +199,14 @@ impl Fold {
             });
         }
         self.due = due;
+    }
+}
+
+impl Level {
+    /// Whether there is no room for another kind of this caller.
+    fn is_full_for(&self, principal: Option<&Principal>) -> bool {
+        let kept = if principal.is_none() { self.kept } else { 0 };
+        self.kinds.len() >= self.max_kinds - kept
     }
 }
 

@@ -7,19 +7,13 @@ pub(super) use self::enabled::Metrics;
 
 #[cfg(feature = "metrics")]
 mod enabled {
-    use std::collections::HashSet;
-
-    use gateless_audit::{Outcome, SignalKind};
+    use gateless_audit::SignalKind;
     use metrics::{Counter, Gauge, counter, gauge};
 
     use crate::audit::sighting::Sighting;
 
-    /// How many routes are told apart. All that a router knows are; of gRPC methods, those that were answered.
-    const MOST_ROUTES: usize = 512;
-
     /// Owned by the writer.
     pub(in crate::audit) struct Metrics {
-        routes: HashSet<Box<str>>,
         lost: Counter,
         unserved: Counter,
         failures: Counter,
@@ -29,7 +23,6 @@ mod enabled {
     impl Metrics {
         pub(in crate::audit) fn new() -> Self {
             Self {
-                routes: HashSet::new(),
                 lost: counter!("gateless_audit_missed_total", "result" => "lost"),
                 unserved: counter!("gateless_audit_missed_total", "result" => "unserved"),
                 failures: counter!("gateless_audit_write_failures_total"),
@@ -37,30 +30,15 @@ mod enabled {
             }
         }
 
-        pub(in crate::audit) fn saw(&mut self, sighting: &Sighting<'_>, is_routed: bool) {
+        /// Routes are those of the router, and methods those that there are.
+        pub(in crate::audit) fn saw(&self, sighting: &Sighting<'_>) {
             counter!(
                 "gateless_audit_requests_total",
                 "outcome" => sighting.outcome.name(),
                 "reason" => sighting.rejection.map_or("none", |rejection| rejection.reason()),
-                "route" => self.route(sighting, is_routed)
+                "route" => sighting.route.unwrap_or("none").to_owned()
             )
             .increment(1);
-        }
-
-        /// A route, as a label: those of clients who try names are one.
-        fn route(&mut self, sighting: &Sighting<'_>, is_routed: bool) -> String {
-            const OTHERS: &str = "(others)";
-            let Some(route) = sighting.route else {
-                return OTHERS.to_owned();
-            };
-            if !self.routes.contains(route) {
-                let is_real = is_routed || sighting.outcome == Outcome::Allowed;
-                if !is_real || self.routes.len() >= MOST_ROUTES {
-                    return OTHERS.to_owned();
-                }
-                self.routes.insert(route.into());
-            }
-            route.to_owned()
         }
 
         pub(in crate::audit) fn missed(&self, lost: u64, unserved: u64) {
@@ -100,7 +78,7 @@ mod disabled {
             Self
         }
 
-        pub(in crate::audit) const fn saw(&mut self, _: &Sighting<'_>, _: bool) {}
+        pub(in crate::audit) const fn saw(&self, _: &Sighting<'_>) {}
 
         pub(in crate::audit) const fn missed(&self, _: u64, _: u64) {}
 

@@ -41,6 +41,7 @@ mod builder;
 mod detect;
 mod fold;
 mod handle;
+mod methods;
 mod metrics;
 mod naming;
 mod queue;

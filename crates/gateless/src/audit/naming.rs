@@ -86,7 +86,6 @@ impl Naming {
         let mut record = Request::new(arrival.protocol(), closing.outcome);
         record.method = arrival.method.into();
         record.route = facts.route.as_ref().map(|route| route.as_str().into());
-        record.grpc_method = arrival.grpc_method().map(Text::from);
         record.status = closing.status;
         record.grpc_status = closing.grpc_status;
         record.latency_us = closing.latency_us;

@@ -76,7 +76,7 @@ where
                     state: State::Queue {
                         wait: wait_for_seat(Arc::clone(log), at_most),
                         held: Some(Box::new((prepared, request))),
-                        log: Arc::clone(log),
+                        standing: Standing(Some(Arc::clone(log))),
                     },
                 }
             }
@@ -119,6 +119,17 @@ impl Log {
     }
 }
 
+/// A request that waits for a seat. When nobody waits for it any more it was not served, and that is counted.
+struct Standing(Option<Arc<Log>>);
+
+impl Drop for Standing {
+    fn drop(&mut self) {
+        if let Some(log) = &self.0 {
+            log.not_served();
+        }
+    }
+}
+
 /// Whether a seat was found in time.
 type WaitForSeat = Pin<Box<dyn Future<Output = bool> + Send>>;
 
@@ -156,7 +167,7 @@ pin_project! {
     {
         Forward { #[pin] future: S::Future, seat: Option<Seat> },
         Refuse { response: Option<Response<Bytes>> },
-        Queue { wait: WaitForSeat, held: Option<Box<(S, Request<ReqBody>)>>, log: Arc<Log> },
+        Queue { wait: WaitForSeat, held: Option<Box<(S, Request<ReqBody>)>>, standing: Standing },
         Flush { wait: WaitForWriter, held: Option<Box<Waiting<ResBody>>> },
     }
 }
@@ -248,17 +259,23 @@ where
                         response.map(|body| AuditBody::new(GateBody::refusal(body), None));
                     return Poll::Ready(Ok(response));
                 }
-                StateProjection::Queue { wait, held, log } => {
+                StateProjection::Queue {
+                    wait,
+                    held,
+                    standing,
+                } => {
                     let is_seated = ready!(wait.as_mut().poll(cx));
                     let held = held.take();
                     let (mut prepared, mut request) =
                         *held.expect("the state changes when the wait is over");
+                    let log = standing.0.take();
+                    let log = log.expect("the state changes when the wait is over");
                     if is_seated {
                         let seat = Some(log.seat(&mut request, true));
                         let future = prepared.call(request);
                         State::Forward { future, seat }
                     } else {
-                        State::refuse(log, &request)
+                        State::refuse(&log, &request)
                     }
                 }
                 StateProjection::Flush { wait, held } => {

@@ -24,3 +24,34 @@ pub(super) struct Sighting<'a> {
     /// Of an address, its prefix: all of IPv4, 64 bits of IPv6.
     pub(super) peer: Option<IpAddr>,
 }
+
+#[cfg(test)]
+impl<'a> Sighting<'a> {
+    /// A request that was allowed, so many milliseconds after some start.
+    pub(super) fn allowed(millis: u64) -> Self {
+        let since = std::time::Duration::from_millis(millis);
+        Self {
+            at: Monotonic::from_start(since),
+            time: Timestamp::from_secs(1_700_000_000).saturating_add(since),
+            outcome: Outcome::Allowed,
+            method: "GET",
+            route: Some("/orders/{id}"),
+            status: Some(200),
+            stage: None,
+            rejection: None,
+            principal: None,
+            peer: Some(IpAddr::from([192, 0, 2, 1])),
+        }
+    }
+
+    /// One that was refused.
+    pub(super) fn denied(millis: u64, rejection: &'a Rejection) -> Self {
+        Self {
+            outcome: Outcome::Denied,
+            status: Some(rejection.status().as_u16()),
+            stage: Some("bearer"),
+            rejection: Some(rejection),
+            ..Self::allowed(millis)
+        }
+    }
+}

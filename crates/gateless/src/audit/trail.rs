@@ -54,6 +54,8 @@ pub(super) struct Facts {
     pub(super) token_found: Option<TokenFound>,
     pub(super) policy_epoch: Option<u64>,
     pub(super) asked_for: Option<Arc<Access>>,
+    /// Whether a table has a row for the route, or for the gRPC method.
+    pub(super) is_declared: bool,
     pub(super) limits: Vec<(Arc<str>, LimitResult)>,
     pub(super) flags: Flags,
     pub(super) closing: Option<Closing>,
@@ -163,6 +165,11 @@ impl Trail {
     #[cfg(feature = "scope")]
     pub(crate) fn asked_for(&self, access: &Arc<Access>) {
         self.facts().asked_for = Some(Arc::clone(access));
+    }
+
+    #[cfg(feature = "scope")]
+    pub(crate) fn declared(&self) {
+        self.facts().is_declared = true;
     }
 
     #[cfg(feature = "limit")]

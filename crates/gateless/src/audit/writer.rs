@@ -16,6 +16,7 @@ use tokio::sync::oneshot;
 use super::backpressure::Backpressure;
 use super::detect::{Detectors, Finding};
 use super::fold::{Fold, Seen};
+use super::methods::Methods;
 use super::metrics::Metrics;
 use super::naming::Naming;
 use super::queue::{Message, Queue, Written};
@@ -45,6 +46,7 @@ pub(super) struct Writer {
     pub(super) further: Vec<Aside>,
     pub(super) seal: Option<Seal>,
     pub(super) naming: Arc<Naming>,
+    pub(super) methods: Methods,
     pub(super) fold: Option<Fold>,
     pub(super) detectors: Detectors,
     pub(super) listener: Option<Listener>,
@@ -96,6 +98,8 @@ impl Writer {
     pub(super) fn run(mut self, start: &Start<'_>) {
         let now = self.now();
         self.add(Event::Start(start.clone()), now);
+        // A log without a signature could be anybody's.
+        self.seal_now(now);
         loop {
             let closing = self.queue.orders().closing;
             let is_idle = self.round(closing);
@@ -242,19 +246,20 @@ impl Writer {
         let arrival = trail.arrival();
         let refusal = facts.refusal.as_ref();
         let route = facts.route.as_ref().map(|route| route.as_str());
+        let grpc_method = self.methods.name(trail, facts, closing);
         let sighting = Sighting {
             at: closing.at,
             time: now.back_then(closing.at),
             outcome: closing.outcome,
             method: arrival.method,
-            route: arrival.grpc_method().or(route),
+            route: grpc_method.or(route),
             status: closing.status,
             stage: refusal.map(|refusal| refusal.stage),
             rejection: refusal.map(|refusal| &refusal.rejection),
             principal: facts.principal.as_ref(),
             peer: arrival.peer,
         };
-        self.metrics.saw(&sighting, facts.route.is_some());
+        self.metrics.saw(&sighting);
         let mut findings = Vec::new();
         self.detectors.see(&sighting, &mut findings);
         let seen = match &mut self.fold {
@@ -263,7 +268,8 @@ impl Writer {
         };
         if let Seen::Write(key) = seen {
             let naming = Arc::clone(&self.naming);
-            let record = naming.record(trail, facts, closing);
+            let mut record = naming.record(trail, facts, closing);
+            record.grpc_method = grpc_method.map(Into::into);
             let event = Event::Request(Box::new(record));
             let seq = self.add_of(event, sighting.at, sighting.time);
             trail.written_as(seq);
@@ -365,9 +371,8 @@ impl Writer {
         {
             export.offer(Arc::new(std::mem::take(&mut seal.unsent)));
         }
-        let further = self.further.iter().filter_map(Aside::retired);
-        let retired: Vec<_> = self.sink.retired().into_iter().chain(further).collect();
-        for retired in retired {
+        // What further sinks delete is no excuse for what the first one lacks.
+        if let Some(retired) = self.sink.retired() {
             self.retire(retired);
         }
         is_written
@@ -377,6 +382,8 @@ impl Writer {
     fn retire(&mut self, retired: Retired) {
         let now = self.now();
         self.add(Event::Retired(retired), now);
+        // What is missing is excused by what is signed only.
+        self.seal_now(now);
     }
 
     fn store(&mut self, closing: Option<Instant>) -> bool {
@@ -459,7 +466,9 @@ impl Writer {
                 tracing::error!(name: "gateless.audit.given_up", sink = name, records, "records are lost: the time to write them is over");
             }
         }
-        for closer in self.queue.orders().closers.drain(..) {
+        let closers = std::mem::take(&mut self.queue.orders().closers);
+        self.queue.close();
+        for closer in closers {
             let _ = closer.send(is_complete);
         }
     }

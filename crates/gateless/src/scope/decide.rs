@@ -28,7 +28,13 @@ impl Guard {
     fn decide(&self, head: Head<'_>) -> Result<(), Rejection> {
         let found = match &self.asks {
             Asks::Always(access) => Found::Declared(access),
-            Asks::Table(table) => table.find(Matched::of(head), head),
+            Asks::Table(table) => {
+                let found = table.find(Matched::of(head), head);
+                if let Found::Declared(_) = found {
+                    Notes::of(head.extensions).declared();
+                }
+                found
+            }
         };
         if let Found::Declared(access) = found {
             if let Access::Open { .. } = **access {

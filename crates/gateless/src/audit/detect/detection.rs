@@ -95,14 +95,14 @@ impl Detection {
         }
     }
 
-    /// Tells when so many credentials from one place were no good within a time that begins with the first of them, and
-    /// again whenever there are twice as many. 20 within a minute by default: a person who pastes the wrong token does not get there, and a guesser
-    /// does at once.
+    /// Tells when so many credentials from one place were no good within a time that begins with the first of them, and again
+    /// whenever there are twice as many. 20 within a minute by default: a person who pastes the wrong token does not get there,
+    /// and a guesser does at once.
     ///
-    /// A place is an IPv4 address, or 64 bits of an IPv6 address. What counts are tokens and headers of which nothing proves that the issuer
-    /// made them; a token that has expired is no guess. Many people behind one address, or a deployment with a wrong key, look the
-    /// same as an attack. Whoever stays just below the number is not seen; whoever spreads guesses over many places is seen by
-    /// [`validation_failures_everywhere`](Self::validation_failures_everywhere).
+    /// A place is an IPv4 address, or 64 bits of an IPv6 address. What counts are tokens and headers of which nothing proves
+    /// that the issuer made them; a token that has expired is no guess. Many people behind one address, or a deployment with a
+    /// wrong key, look the same as an attack. Whoever stays just below the number is not seen; whoever spreads guesses over
+    /// many places is seen by [`validation_failures_everywhere`](Self::validation_failures_everywhere).
     pub const fn validation_failures(mut self, count: u32, within: Duration) -> Self {
         self.failures = Some(Often { count, within });
         self
@@ -115,39 +115,42 @@ impl Detection {
         self
     }
 
-    /// Tells at the first use of each token that was revoked, and then how often it was used again, at most once in such a time. 10 minutes by
-    /// default: a client that has not heard yet tries for some minutes, a thief for longer.
+    /// Tells at the first use of each token that was revoked, and then how often it was used again, at most once in such a
+    /// time. 10 minutes by default: a client that has not heard yet tries for some minutes, a thief for longer.
     pub const fn revoked_token(mut self, within: Duration) -> Self {
         self.revoked = Some(within);
         self
     }
 
-    /// Tells when one token came from so many places within a time, and at most once in such a time. 5 within 10 minutes by default;
-    /// between 2 and 16.
+    /// Tells when one token came from so many places within a time, and at most once in such a time. 5 within 10 minutes by
+    /// default; between 2 and 16.
     ///
-    /// A phone on a journey has two or three addresses in that time: its home, its network, an office. Five mean that the token was
-    /// copied, or that its owner is a service with several machines or behind a pool of addresses, for which the number has to be
-    /// higher than its machines. With IPv4 and IPv6 at the same time each network counts twice. A finding says 16 where there were more.
+    /// A phone on a journey has two or three addresses in that time: its home, its network, an office. Five mean that the token
+    /// was copied, or that its owner is a service with several machines or behind a pool of addresses, for which the number has
+    /// to be higher than its machines. With IPv4 and IPv6 at the same time each network counts twice. A finding says 16 where
+    /// there were more.
     pub const fn many_places(mut self, count: u32, within: Duration) -> Self {
         self.places = Some(Often { count, within });
         self
     }
 
-    /// Tells when one token is used, within a minute, so many times as often as in the average minute before, and at least so often.
-    /// 10 times and 100 by default: nobody clicks a hundred times a minute, so a person who comes back from lunch is not told. At most once in
-    /// 10 minutes.
+    /// Tells when one token is used, within a minute, so many times as often as in the average minute before, and at least so
+    /// often. 10 times and 100 by default: nobody clicks a hundred times a minute, so a person who comes back from lunch is not
+    /// told. At most once in 10 minutes.
     ///
-    /// The average is of the last minutes, the latest of which count most: half of it is younger than three minutes. In the first three minutes of a token nothing
-    /// is told, as nothing is known. Whoever becomes faster by no more than three times each minute is not seen.
+    /// The average is of the last minutes, the latest of which count most: half of it is younger than three minutes. In the
+    /// first three minutes of a token nothing is told, as nothing is known. Whoever becomes faster by no more than three times
+    /// each minute is not seen.
     pub const fn unusual_rate(mut self, factor: u32, at_least: u32) -> Self {
         self.rate = Some(Unusual { factor, at_least });
         self
     }
 
-    /// How many places, and how many tokens, each detector remembers. 4,096 by default, which take up to 3 MB together; a million at most.
+    /// How many places, and how many tokens, each detector remembers. 4,096 by default, which take up to 3 MB together; a
+    /// million at most.
     ///
-    /// When there are more, those that were quiet longest are forgotten and begin anew. So this should be above the number of tokens that are
-    /// in use within ten minutes: else a token that is used slowly from many places may not be seen.
+    /// When there are more, those that were quiet longest are forgotten and begin anew. So this should be above the number of
+    /// tokens that are in use within ten minutes: else a token that is used slowly from many places may not be seen.
     pub const fn max_tracked(mut self, entries: usize) -> Self {
         self.max_tracked = entries;
         self

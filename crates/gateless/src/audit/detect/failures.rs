@@ -1,8 +1,9 @@
 //! Credentials that are no good: somebody guesses, or a deployment is broken.
 //!
-//! The time begins with the first failure of a place and starts over when it has passed, so nothing is told below the number, and with
-//! twice the number in any such time at the latest. Whoever stays below is not seen. With failures from more places than there are
-//! entries between two of one place, that one is forgotten and its count begins anew: a flood from so many places is seen by the count of all.
+//! The time begins with the first failure of a place and starts over when it has passed, so nothing is told below the number,
+//! and with twice the number in any such time at the latest. Whoever stays below is not seen. With failures from more places
+//! than there are entries between two of one place, that one is forgotten and its count begins anew: a flood from so many
+//! places is seen by the count of all.
 
 use gateless_audit::SignalKind;
 use gateless_core::{PresentationFault, Rejection};

@@ -1,7 +1,7 @@
 //! Finds in the stream of requests what an operator has to hear about. Nobody is refused for it.
 //!
-//! What detectors know is in tables of a fixed size, by hashes under a key of this process. Nothing of a token or a caller is kept; a finding names the
-//! caller of the request with which it was made.
+//! What detectors know is in tables of a fixed size, by hashes under a key of this process. Nothing of a token or a caller is
+//! kept; a finding names the caller of the request with which it was made.
 
 mod detection;
 mod failures;
@@ -154,8 +154,8 @@ impl<T: Detector> Detector for Calm<T> {
     }
 }
 
-/// How much was told in this minute. Whoever has many addresses can make as many findings as they like, and they are to fill the disk no more
-/// than refusals.
+/// How much was told in this minute. Whoever has many addresses can make as many findings as they like, and they are to fill
+/// the disk no more than refusals.
 #[derive(Debug, Default)]
 struct Pace {
     since: u64,

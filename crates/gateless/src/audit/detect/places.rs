@@ -1,7 +1,8 @@
 //! Tokens that come from many places.
 //!
-//! Whoever has more tokens than there are entries, or a service with more tokens in use than that, makes a token forgotten that is used slowly,
-//! so its places are counted anew. A thief who shares the owner's address, or its network with IPv6, is not seen at all.
+//! Whoever has more tokens than there are entries, or a service with more tokens in use than that, makes a token forgotten that
+//! is used slowly, so its places are counted anew. A thief who shares the owner's address, or its network with IPv6, is not
+//! seen at all.
 
 use gateless_audit::SignalKind;
 

@@ -1,7 +1,7 @@
 //! Tokens that are used far more often than before.
 //!
-//! It is told in the minute in which it happens, with the request from which on there are enough. A token that was forgotten, as there were more in
-//! use than entries, begins anew: nothing is told of it for three minutes.
+//! It is told in the minute in which it happens, with the request from which on there are enough. A token that was forgotten,
+//! as there were more in use than entries, begins anew: nothing is told of it for three minutes.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Tokens that are used although they were revoked.
 //!
-//! A refusal in which no token is named is told apart by where it came from. When more revoked tokens are in use than there are entries,
-//! some that were quiet are told as new again: more is told then, not less.
+//! A refusal in which no token is named is told apart by where it came from. When more revoked tokens are in use than there are
+//! entries, some that were quiet are told as new again: more is told then, not less.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! What a detector knows of places or tokens, in a table with a fixed number of entries.
 //!
-//! When it is full, the one of a few that was quiet longest makes way. So whoever comes from more places, or has more tokens, than there are entries
-//! can make a detector forget; each detector says what that leaves.
+//! When it is full, the one of a few that was quiet longest makes way. So whoever comes from more places, or has more tokens,
+//! than there are entries can make a detector forget; each detector says what that leaves.
 
 use hashbrown::HashTable;
 

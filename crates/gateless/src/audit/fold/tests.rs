@@ -304,6 +304,47 @@ fn of_too_many_kinds_the_next_are_told_apart_less_and_less() {
 }
 
 #[test]
+fn tl_10_a_flood_without_tokens_leaves_room_for_callers_who_are_known() {
+    let mut writer = Writer::new(8);
+    let plain = Sighting::denied(0, &EXPIRED);
+    for peer in 0..100 {
+        writer.see(&from(peer, plain));
+    }
+    assert_eq!(writer.fold.levels[0].kinds.len(), 6);
+    let parts = PrincipalParts::new("https://idp.example.com", Timestamp::MAX);
+    let who = Principal::assert_authenticated(parts);
+    let principal = Some(&who);
+    for (peer, is_written) in [(1, true), (2, true), (3, false), (1, false)] {
+        let refused = Sighting { principal, ..plain };
+        assert_eq!(writer.see(&from(peer, refused)), is_written, "{peer}");
+    }
+    let repeated = writer.flush(10_000, false);
+    let exact = repeated.iter().filter(|repeated| !repeated.is_mixed);
+    assert_eq!(exact.map(|repeated| repeated.count).sum::<u64>(), 1);
+}
+
+#[test]
+fn what_is_written_again_loses_nothing_of_a_window_that_is_not_over() {
+    let mut writer = Writer::new(10);
+    for secs in 0..=595 {
+        writer.flush(secs * 1_000, false);
+        writer.see(&Sighting::denied(secs * 1_000, &EXPIRED));
+        if secs == 591 {
+            writer.see(&Sighting::denied(591_000, &Rejection::CredentialsMissing));
+        }
+    }
+    // From here on, the window of the one is another than that of its ten minutes.
+    assert_eq!(writer.flush(595_000, true).len(), 1);
+    assert!(!writer.see(&Sighting::denied(600_000, &EXPIRED)));
+    // The window of the other is over, and this one's is not.
+    assert_eq!(writer.flush(601_000, false), []);
+    assert_eq!(writer.kinds(), 1);
+    assert_eq!(writer.flush(605_000, false)[0].count, 1);
+    assert!(writer.see(&Sighting::denied(605_000, &EXPIRED)));
+    assert_eq!(writer.firsts + writer.counted(), writer.seen);
+}
+
+#[test]
 fn the_last_kind_takes_all_that_is_left() {
     let mut writer = Writer::new(0);
     let stages: Vec<&'static str> = (0..400)
@@ -402,6 +443,8 @@ fn step() -> impl Strategy<Value = Step> {
             .prop_map(|(peer, route, fault, stage)| Step::See { peer, route, fault, stage }),
         1 => (proptest::bool::weighted(0.2)).prop_map(|everything| Step::Flush { everything }),
         2 => (0u64..6_000).prop_map(Step::Wait),
+        // Long enough that kinds are written again.
+        1 => (0u64..60_000).prop_map(Step::Wait),
     ]
 }
 
