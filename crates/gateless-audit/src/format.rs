@@ -54,7 +54,7 @@
 //! | `token` (can be absent) | The pseudonym of the token. |
 //! | `credential` (can be absent) | Tells refused credentials of one run apart. |
 //! | `key` (can be absent) | The key that signed the token. |
-//! | `token_found` (can be absent) | How it is known that the token is good. One of `cached`, `verified`, `introspected`, `shared`. |
+//! | `token_found` (can be absent) | How it is known that the token is good. One of `cached`, `verified`, `introspected`. |
 //! | `policy_epoch` (can be absent) | The number of the configuration that decided. |
 //! | `scopes_required` (can be absent) | The scopes that were asked for. |
 //! | `scopes_granted` (can be absent) | The scopes that the token grants. |
@@ -91,7 +91,8 @@
 //!
 //! | field | meaning |
 //! |---|---|
-//! | `lost` | Requests that were served and have no record. |
+//! | `sink` (can be absent) | The sink that lost records which are in this chain; none where the chain itself lacks them. |
+//! | `lost` | Requests that were served and have no record; of another sink, records. |
 //! | `unserved` | Requests that got 503, as they could not be recorded. |
 //! | `since` | When that began. |
 //!
@@ -162,6 +163,12 @@ mod tests {
             Event::Retired(Retired {
                 files: 1,
                 through: link,
+            }),
+            Event::Gap(Gap {
+                sink: None,
+                lost: 1,
+                unserved: 0,
+                since: Timestamp::EPOCH,
             }),
             Event::Gap(Gap {
                 sink: Some("otlp".into()),

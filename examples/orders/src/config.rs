@@ -9,6 +9,7 @@
 //! | `CLIENT_ID`, `CLIENT_SECRET` | | who asks there (`client_secret_basic`) |
 //! | `DENYLIST_PATH` | what is revoked is forgotten when the process ends | the file that it is kept in, for one instance |
 //! | `REDIS_URL` | instances know nothing of each other | where all of them keep what is revoked, and count requests; a revocation that cannot be put there waits in `DENYLIST_PATH`, if that is set, and is refused otherwise |
+//! | `AUDIT_PATH` | a temporary file, whose name the guide tells | the file of records, one for each request; full ones are kept beside it, ten of them |
 //! | `RATE_LIMIT` | `300` | how many requests a caller may have in a minute, or `off` |
 //! | `FAILURE_LIMIT` | `60` | how many credentials may be refused in a minute from one IPv4 address or one /64 of IPv6 before it has to wait, or `off` |
 //! | `RUST_LOG` | `info` | what is logged to standard error |
@@ -25,6 +26,7 @@ use gateless_redis::RedisServer;
 use reqwest::Url;
 use tracing_subscriber::EnvFilter;
 
+use crate::audit::Records;
 use crate::auth::{bearer_auth, introspection};
 use crate::limits::{Limits, PerMinute};
 use crate::revocation::Revocations;
@@ -62,12 +64,11 @@ pub struct Config {
     pub revocations: Revocations,
     /// How much is too much.
     pub limits: Limits,
+    /// Where requests are recorded.
+    pub records: Records,
     /// What is logged.
     pub log: EnvFilter,
 }
-
-/// Settings of stages that are yet to come. One that is set and ignored would leave a hole that nobody sees.
-const NOT_YET: [(&str, &str); 1] = [("AUDIT_PATH", "no audit log")];
 
 const AUDIENCE: &str = "https://orders.example.com";
 
@@ -94,7 +95,6 @@ impl Config {
             ["INTROSPECTION_URL", "CLIENT_ID", "CLIENT_SECRET"].map(&mut text);
         let redis = text("REDIS_URL");
         let [requests, failures] = ["RATE_LIMIT", "FAILURE_LIMIT"].map(&mut text);
-        let denylist_path = lookup("DENYLIST_PATH").map(PathBuf::from);
 
         let bind = match bind {
             Some(bind) => bind.parse().unwrap_or_else(|_| {
@@ -143,13 +143,16 @@ impl Config {
                 }
             },
         };
-        let denylist_path = denylist_path.filter(|path| {
-            let is_empty = path.as_os_str().is_empty();
-            if is_empty {
-                faults.add("DENYLIST_PATH", "is empty");
+        let mut given = |name: &'static str| {
+            let path = lookup(name).map(PathBuf::from)?;
+            if path.as_os_str().is_empty() {
+                faults.add(name, "is empty");
+                return None;
             }
-            !is_empty
-        });
+            Some(path)
+        };
+        let denylist_path = given("DENYLIST_PATH");
+        let records = given("AUDIT_PATH").map_or_else(Records::temporary, Records::at);
         let redis = redis.map(|url| RedisServer::builder(url).build());
         let limits = Limits {
             requests: match requests {
@@ -179,11 +182,6 @@ impl Config {
             faults.add("RUST_LOG", format!("is not a log filter: {error}"));
             EnvFilter::default()
         });
-        for (name, missing) in NOT_YET {
-            if lookup(name).is_some() {
-                faults.add(name, format!("is set, but this build has {missing} yet"));
-            }
-        }
         faults.into_result()?;
         Ok(Self {
             bind,
@@ -192,6 +190,7 @@ impl Config {
             audience,
             revocations,
             limits,
+            records,
             log,
         })
     }
@@ -361,7 +360,7 @@ mod tests {
     #[case::secret("CLIENT_SECRET", "hush", "is set, but INTROSPECTION_URL is not")]
     #[case::redis("REDIS_URL", "http://:hush@localhost", "REDIS_URL")]
     #[case::denylist("DENYLIST_PATH", "", "is empty")]
-    #[case::audit("AUDIT_PATH", "/tmp/a", "has no audit log yet")]
+    #[case::audit("AUDIT_PATH", "", "is empty")]
     #[case::rate(
         "RATE_LIMIT",
         "0",

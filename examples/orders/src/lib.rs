@@ -1,14 +1,15 @@
 //! The running example of gateless: orders over HTTP and gRPC, on one port, behind the same layers.
 //!
 //! ```text
-//! request ─► router ─► StripIdentityHeaders ─► FailureLimit ─► OptionalHybridAuth ─► Denylist ─► RateLimit ─► ScopeGuard ─► handler
-//!                                              who guesses?    who is it,            revoked?    too much?    what does the table
-//!                                                              if anybody?                                    say of this route?
+//! request ─► router ─► AuditLog ─► StripIdentityHeaders ─► FailureLimit ─► OptionalHybridAuth ─► Denylist ─► RateLimit ─► ScopeGuard ─► handler
+//!                      records all                             who guesses?    who is it,            revoked?    too much?    what does the table
+//!                                                                              if anybody?                                    say of this route?
 //! ```
 //!
 //! [`app`] puts it together; [`policy`] says who may do what. Start with `cargo run -p orders`, which brings its own
 //! issuer and prints requests to try, or let `cargo run -p orders -- --tour` try them all.
 
+mod audit;
 mod auth;
 pub mod config;
 mod grpc;
@@ -23,11 +24,13 @@ pub mod tour;
 use std::time::Duration;
 
 use axum::Router;
+use gateless::audit::AuditLog;
 use gateless::denylist::Denylist;
 use gateless::scope::ScopeGuard;
 use gateless::strip::StripIdentityHeaders;
 use gateless::{ConfigError, OnOutage};
 
+pub use crate::audit::{LAST_RECORDS, Records};
 pub use crate::auth::{Auth, bearer_auth, embedded_introspection, introspection};
 pub use crate::limits::{Limits, PerMinute};
 pub use crate::revocation::{Revocations, denylist};
@@ -61,6 +64,7 @@ pub fn app(
     auth: Auth,
     denylist: Denylist,
     limits: &Limits,
+    audit: AuditLog,
     store: Store,
 ) -> Result<Router, ConfigError> {
     let (rate, failures) = (limits.rate()?, limits.failures(&auth)?);
@@ -89,7 +93,7 @@ pub fn app(
         Some(failures) => authenticated.layer(failures),
         None => authenticated,
     };
-    Ok(limited.layer(StripIdentityHeaders::default()))
+    Ok(limited.layer(StripIdentityHeaders::default()).layer(audit))
 }
 
 /// The code of the README has to compile.

@@ -15,7 +15,7 @@ use gateless::introspection::OptionalIntrospection;
 use gateless_testkit::TestIssuer;
 use orders::config::{Config, Mode, Trust};
 use orders::store::Store;
-use orders::{Auth, policy, tour};
+use orders::{Auth, LAST_RECORDS, policy, tour};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -23,7 +23,7 @@ const USAGE: &str = "usage: orders [--tour | --routes [--json]]
 
 Without arguments it serves until it is told to stop. Environment: BIND, ISSUER, AUDIENCE,
 INTROSPECTION_URL, CLIENT_ID, CLIENT_SECRET, DENYLIST_PATH,
-REDIS_URL, RUST_LOG.
+REDIS_URL, AUDIT_PATH, RATE_LIMIT, FAILURE_LIMIT, RUST_LOG.
 --tour serves, asks itself a number of things, and checks the answers.
 --routes prints every route and who gets through to it, for people or as JSON.";
 
@@ -92,6 +92,7 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
         audience,
         revocations,
         limits,
+        records,
         log,
     } = config;
     tracing_subscriber::fmt()
@@ -119,7 +120,9 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
         .map_err(|error| format!("cannot listen on {bind}: {error}"))?;
     let address = listener.local_addr()?;
     let store = Store::new();
-    let app = orders::app(auth, denylist.clone(), &limits, store.clone())?;
+    let (audit, seal) = records.open(address)?;
+    let recorded = audit.handle();
+    let app = orders::app(auth, denylist.clone(), &limits, audit, store.clone())?;
 
     // Nobody may be reading any more, which is no reason to stop serving.
     let mut out = io::stdout();
@@ -134,9 +137,21 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
             bearer.ready().await?;
             denylist.handle().ready().await?;
             announce(&mut out)?;
-            let all_right = tour::run(address, &issuer, &audience, &limits, &mut out).await?;
+            let subject = tour::Subject {
+                address,
+                issuer: &issuer,
+                audience: &audience,
+                limits: &limits,
+            };
+            let log = tour::Log {
+                records: &records,
+                seal: &seal,
+                audit: &recorded,
+            };
+            let all_right = tour::run(subject, log, &mut out).await?;
             drop(stop);
             server.await??;
+            recorded.close(LAST_RECORDS).await?;
             Ok(all_right)
         }
         (_, issuer) => {
@@ -144,9 +159,10 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
             let stop = stop_signal()?;
             let _ = announce(&mut out);
             if let Some(issuer) = &issuer {
-                let _ = tour::print_guide(address, issuer, &audience, &limits, &mut out);
+                let _ = tour::print_guide(address, issuer, &audience, &limits, &records, &mut out);
             }
             orders::serve(listener, app, store, stop).await?;
+            recorded.close(LAST_RECORDS).await?;
             Ok(true)
         }
     }

@@ -6,6 +6,7 @@
 mod answer;
 mod client;
 mod guide;
+mod records;
 mod steps;
 
 use std::borrow::Cow;
@@ -13,11 +14,13 @@ use std::io;
 use std::io::Write;
 use std::net::SocketAddr;
 
+use gateless::audit::{AuditHandle, SealPublicKey};
 use gateless_testkit::{Fault, TestIssuer};
 
 use self::answer::{Answer, Expected};
 use self::client::Client;
 pub use self::guide::print_guide;
+use crate::audit::Records;
 use crate::limits::Limits;
 
 /// One request and the answer that it has to get.
@@ -44,20 +47,44 @@ enum Call {
     GrpcCreate(&'static str),
 }
 
-/// Goes through the tour against a service at `address` that trusts `issuer` for `audience`, and prints each answer.
+/// A service to be toured.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whose tokens it trusts.
+    pub issuer: &'a TestIssuer,
+    /// What they are meant for.
+    pub audience: &'a str,
+    /// How much is too much.
+    pub limits: &'a Limits,
+}
+
+/// What it records.
+#[derive(Clone, Copy, Debug)]
+pub struct Log<'a> {
+    /// Where the records are.
+    pub records: &'a Records,
+    /// Who has signed them.
+    pub seal: &'a SealPublicKey,
+    /// Who writes them.
+    pub audit: &'a AuditHandle,
+}
+
+/// Goes through the tour, and prints each answer; then looks at what was recorded of it.
 ///
 /// True when all of them were right.
 ///
 /// # Errors
 ///
 /// When `out` cannot be written to.
-pub async fn run(
-    address: SocketAddr,
-    issuer: &TestIssuer,
-    audience: &str,
-    limits: &Limits,
-    out: &mut impl Write,
-) -> io::Result<bool> {
+pub async fn run(subject: Subject<'_>, log: Log<'_>, out: &mut impl Write) -> io::Result<bool> {
+    let Subject {
+        address,
+        issuer,
+        audience,
+        limits,
+    } = subject;
     let mut tour = Tour {
         client: Client::new(address),
         out,
@@ -86,6 +113,7 @@ pub async fn run(
     for step in steps::limits(issuer, audience, limits) {
         tour.take(&step).await?;
     }
+    tour.look_at(log).await?;
 
     let Tour {
         out, sent, right, ..
@@ -102,6 +130,43 @@ struct Tour<'o, W> {
 }
 
 impl<W: Write> Tour<'_, W> {
+    /// The last step: what was recorded of all that, and whether it can be trusted.
+    async fn look_at(&mut self, log: Log<'_>) -> io::Result<()> {
+        let asked = self.client.asked();
+        let _ = log.audit.flush().await;
+        let found = records::read(log.records.path(), log.seal)?;
+        let Self {
+            out, sent, right, ..
+        } = self;
+        *sent += 1;
+        writeln!(
+            out,
+            "{sent:2}. what was recorded of all that, by the service itself"
+        )?;
+        writeln!(out, "    {}", log.records.path().display())?;
+        writeln!(
+            out,
+            "    expected  {asked} requests, and a chain that nobody has changed"
+        )?;
+        let (requests, allowed, denied) = (found.requests, found.allowed, found.denied);
+        writeln!(
+            out,
+            "    got       {requests} requests: {allowed} allowed, {denied} denied"
+        )?;
+        for example in &found.examples {
+            writeln!(out, "              {example}")?;
+        }
+        match found.finding {
+            None if requests == asked => {
+                *right += 1;
+                writeln!(out, "    right     {} records are signed", found.signed)?;
+            }
+            None => writeln!(out, "    WRONG     there are not as many")?,
+            Some(finding) => writeln!(out, "    WRONG     {finding}")?,
+        }
+        writeln!(out)
+    }
+
     async fn take(&mut self, step: &Step) -> io::Result<()> {
         self.sent += 1;
         let answer = self.client.send(step).await;

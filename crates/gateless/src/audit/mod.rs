@@ -59,7 +59,7 @@ use std::time::{Duration, Instant};
 pub use gateless_audit::{
     AuditLine, AuditReceiver, AuditSink, Batch, BootId, ChannelSink, Durability, Entry, Event,
     FileSink, InvalidKey, InvalidSeal, PseudonymKey, SealKey, SealPublicKey, Signal, SignalKind,
-    StdoutSink, TracingSink, audit_channel,
+    StdoutSink, TracingSink, audit_channel, parse,
 };
 use gateless_core::{Clock, Renderer};
 use tower_layer::Layer;

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -21,6 +22,7 @@ pub(super) struct Client {
     base: String,
     http: reqwest::Client,
     grpc: OrdersClient<Channel>,
+    asked: AtomicU64,
 }
 
 impl Client {
@@ -32,7 +34,17 @@ impl Client {
             http: http.build().expect("there is no setting that can fail"),
             grpc: OrdersClient::new(endpoint.timeout(TIMEOUT).connect_lazy()),
             base,
+            asked: AtomicU64::new(0),
         }
+    }
+
+    /// How many requests were sent.
+    pub(super) fn asked(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
+    fn count(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The answer, or why there was none.
@@ -59,12 +71,14 @@ impl Client {
                 self.http(request, step).await
             }
             Call::GrpcList => {
+                self.count();
                 let answer = self.grpc.list(authorized(ListRequest {}, step)?).await;
                 Ok(grpc(answer.map(|list| {
                     format!("orders: {}", list.into_inner().orders.len())
                 })))
             }
             Call::GrpcCreate(item) => {
+                self.count();
                 let message = CreateRequest {
                     item: (*item).to_owned(),
                     quantity: 1,
@@ -102,6 +116,7 @@ impl Client {
         for token in &step.tokens {
             request = request.bearer_auth(token);
         }
+        self.count();
         let response = request.send().await.map_err(|error| reason(&error))?;
         let status = response.status().as_u16();
         let field = |name| {

@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use gateless_testkit::TestIssuer;
 
 use super::{Call, Step, steps};
+use crate::audit::Records;
 use crate::limits::Limits;
 
 /// Prints the tour as lines to be pasted into a shell, with tokens that are good for an hour.
@@ -19,6 +20,7 @@ pub fn print_guide(
     issuer: &TestIssuer,
     audience: &str,
     limits: &Limits,
+    records: &Records,
     out: &mut impl Write,
 ) -> io::Result<()> {
     let address = reachable(address);
@@ -37,6 +39,16 @@ pub fn print_guide(
         }
         writeln!(out)?;
     }
+    let path = records.path().display();
+    writeln!(
+        out,
+        "# what was recorded of all that, a line for each request"
+    )?;
+    writeln!(out, "tail -n 5 '{path}'")?;
+    writeln!(
+        out,
+        "# and whether anybody has changed it since\ncargo run -p gateless-audit -- verify --live '{path}'\n"
+    )?;
     writeln!(
         out,
         "# all of it at once, an outage, and a rotation of the issuer's keys: cargo run -p orders -- --tour"

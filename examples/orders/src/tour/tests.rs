@@ -17,8 +17,41 @@ fn limits() -> Limits {
     }
 }
 
-/// The service on a free port, and what stops it when it is dropped.
-async fn start(issuer: &TestIssuer) -> (SocketAddr, oneshot::Sender<()>) {
+struct Started {
+    address: SocketAddr,
+    records: Records,
+    seal: SealPublicKey,
+    audit: AuditHandle,
+    _stop: oneshot::Sender<()>,
+}
+
+impl Started {
+    /// The tour with tokens for `audience`.
+    async fn tour(&self, issuer: &TestIssuer, audience: &str, out: &mut Vec<u8>) -> bool {
+        let subject = Subject {
+            address: self.address,
+            issuer,
+            audience,
+            limits: &limits(),
+        };
+        let log = Log {
+            records: &self.records,
+            seal: &self.seal,
+            audit: &self.audit,
+        };
+        run(subject, log, out).await.unwrap()
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let folder = self.records.path().parent().unwrap();
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}
+
+/// The service on a free port, until it is dropped.
+async fn start(issuer: &TestIssuer) -> Started {
     let bearer = crate::bearer_auth(issuer.issuer(), AUDIENCE).unwrap();
     bearer.ready().await.unwrap();
     let introspection = crate::embedded_introspection(issuer, AUDIENCE).unwrap();
@@ -33,41 +66,58 @@ async fn start(issuer: &TestIssuer) -> (SocketAddr, oneshot::Sender<()>) {
     let log = crate::Revocations::Process.open().unwrap();
     let denylist = crate::denylist(log, &auth).unwrap();
     denylist.handle().ready().await.unwrap();
-    let app = crate::app(auth, denylist, &limits(), store.clone()).unwrap();
+    let records = Records::temporary();
+    let (audit, seal) = records.open(address).unwrap();
+    let handle = audit.handle();
+    let app = crate::app(auth, denylist, &limits(), audit, store.clone()).unwrap();
     tokio::spawn(crate::serve(listener, app, store, stopped));
-    (address, stop)
+    Started {
+        address,
+        records,
+        seal,
+        audit: handle,
+        _stop: stop,
+    }
 }
 
 #[tokio::test]
 async fn every_answer_of_the_tour_is_right() {
     let issuer = TestIssuer::serve().await.unwrap();
-    let (address, _stop) = start(&issuer).await;
+    let started = start(&issuer).await;
     let mut out = Vec::new();
-    let all_right = run(address, &issuer, AUDIENCE, &limits(), &mut out)
-        .await
-        .unwrap();
+    let all_right = started.tour(&issuer, AUDIENCE, &mut out).await;
     let out = String::from_utf8(out).unwrap();
     assert!(all_right, "{out}");
-    assert!(out.ends_with("29 of 29 answers were right\n"), "{out}");
+    assert!(out.ends_with("30 of 30 answers were right\n"), "{out}");
 }
 
 #[tokio::test]
 async fn a_wrong_answer_shows() {
     let issuer = TestIssuer::serve().await.unwrap();
-    let (address, _stop) = start(&issuer).await;
+    let started = start(&issuer).await;
     let mut out = Vec::new();
     // Tokens for an audience that the service is not.
-    let all_right = run(
-        address,
-        &issuer,
-        "https://elsewhere.example.com",
-        &limits(),
-        &mut out,
-    )
-    .await;
+    let elsewhere = "https://elsewhere.example.com";
+    let all_right = started.tour(&issuer, elsewhere, &mut out).await;
     let out = String::from_utf8(out).unwrap();
-    assert!(!all_right.unwrap(), "{out}");
+    assert!(!all_right, "{out}");
     assert!(out.contains("WRONG     the status is not 200"), "{out}");
+}
+
+/// The last step of the tour finds what somebody has changed in the log meanwhile.
+#[tokio::test]
+async fn a_log_that_was_changed_shows() {
+    let issuer = TestIssuer::serve().await.unwrap();
+    let started = start(&issuer).await;
+    let mut out = Vec::new();
+    assert!(started.tour(&issuer, AUDIENCE, &mut out).await);
+    let path = started.records.path();
+    let log = std::fs::read_to_string(path).unwrap();
+    let forged = log.replacen(r#""outcome":"denied""#, r#""outcome":"allowed""#, 1);
+    assert_ne!(forged, log);
+    std::fs::write(path, forged).unwrap();
+    let found = records::read(path, &started.seal).unwrap();
+    assert!(found.finding.is_some());
 }
 
 #[tokio::test]
@@ -75,14 +125,16 @@ async fn the_guide_has_a_line_for_every_step() {
     let issuer = TestIssuer::new();
     let mut out = Vec::new();
     let address = "0.0.0.0:8080".parse().unwrap();
-    print_guide(address, &issuer, AUDIENCE, &limits(), &mut out).unwrap();
+    let records = Records::at("audit.jsonl".into());
+    print_guide(address, &issuer, AUDIENCE, &limits(), &records, &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();
     let steps = steps::standing(&issuer, AUDIENCE, "opaque").len();
     let steps = steps + steps::revocation(&issuer, AUDIENCE).len();
     assert_eq!(out.matches("curl -s -i ").count(), steps + 3);
     assert_eq!(out.matches("curl -s -o ").count(), 2);
     assert_eq!(out.matches("http://127.0.0.1:8080/").count(), steps + 5);
-    let quiet = |out: &mut Vec<u8>| print_guide(address, &issuer, AUDIENCE, &Limits::OFF, out);
+    let quiet =
+        |out: &mut Vec<u8>| print_guide(address, &issuer, AUDIENCE, &Limits::OFF, &records, out);
     let mut without = Vec::new();
     quiet(&mut without).unwrap();
     let without = String::from_utf8(without).unwrap();
