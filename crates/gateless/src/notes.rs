@@ -134,7 +134,7 @@ mod enabled {
             }
         }
 
-        /// A table has a row for the route, or for the gRPC method.
+        /// A table has a row for the gRPC method.
         #[cfg(feature = "scope")]
         pub(crate) fn declared(self) {
             if let Some(trail) = self.0 {

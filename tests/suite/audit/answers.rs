@@ -132,12 +132,21 @@ async fn tl_11_what_is_allowed_has_its_record() {
     }
 }
 
+/// A service that knows all methods.
+async fn grpc(_: Request<String>) -> Result<Response<String>, Infallible> {
+    let response = Response::builder().header("content-type", "application/grpc");
+    let response = response.header("grpc-status", "0");
+    Ok(response.body(String::new()).unwrap())
+}
+
 /// Once a service has answered for a method, it is named also where the request is refused before.
 #[tokio::test]
 async fn tl_11_grpc_methods_are_recorded_that_there_are() {
-    let world = World::new();
+    let world = World::of(Shelf::new(), Backpressure::FailRequest, |builder| {
+        builder.without_folding()
+    });
     let layer = ServiceBuilder::new().layer(&world.audit).layer(auth());
-    let (service, token) = (layer.service(Recorder::new()), good());
+    let (service, token) = (layer.service(service_fn(grpc)), good());
     for token in [None, Some(&*token), None] {
         let request = asked(Protocol::Grpc, token);
         drop(service.clone().oneshot(request).await.unwrap());
@@ -475,4 +484,29 @@ async fn a_response_that_was_not_asked_for_is_aborted() {
         assert_eq!(record["outcome"], "aborted");
     }
     assert_eq!(world.audit.handle().status().waiting, 0);
+}
+
+/// Somebody between hides that there is something: that does not hide the refusal.
+#[tokio::test]
+async fn a_refusal_that_was_given_another_status_is_one_still() {
+    let world = World::new();
+    let inner = auth().layer(Recorder::new());
+    let service = service_fn(move |request: Request<String>| {
+        let refused = inner.clone().oneshot(request);
+        async move {
+            assert_eq!(refused.await.unwrap().status(), 401);
+            let hidden = Response::builder().status(404).body(String::new());
+            Ok::<_, Infallible>(hidden.unwrap())
+        }
+    });
+    ask(world.audit.clone(), service, asked(Protocol::Http, None)).await;
+    let record = world.only().await;
+    says(
+        &record,
+        "denied",
+        "bearer",
+        "credentials_missing",
+        "credentials_missing",
+    );
+    assert_eq!(record["status"], 404);
 }

@@ -248,3 +248,54 @@ async fn tm_10_a_client_that_hangs_up_on_a_server_leaves_a_record() {
     );
     assert_eq!(of("/hang")["outcome"], "aborted");
 }
+
+/// The length that a response promises is where a server stops to ask.
+#[tokio::test]
+async fn all_of_a_body_with_a_content_length_is_complete() {
+    let world = World::new();
+    let (script, body) = scripted(None);
+    let body = Arc::new(Mutex::new(Some(body)));
+    let stream = move || {
+        let body = body.lock().unwrap().take().unwrap();
+        async move { ([("content-length", "4")], Body::new(body)) }
+    };
+    let router = Router::new()
+        .route("/", get(stream))
+        .layer(world.audit.clone());
+    let address = serve(router).await;
+    script.send(data("four")).unwrap();
+    let answer = crate::sockets::exchange(
+        address,
+        "GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+    );
+    assert!(answer.await.ends_with("four"));
+    eventually("it has ended", || {
+        world.audit.handle().status().waiting == 0
+    })
+    .await;
+    assert_eq!(end(&world).await, ("complete".into(), 4.into()));
+}
+
+/// What comes after the answer, from whoever keeps the trail, is not about the request.
+#[tokio::test]
+async fn a_record_says_what_was_decided_by_then() {
+    use gateless::audit::Trail;
+
+    let world = World::new();
+    let kept = Arc::new(Mutex::new(None));
+    let keeps = Arc::clone(&kept);
+    let service = service_fn(move |request: Request<String>| {
+        *keeps.lock().unwrap() = Trail::of(request.extensions()).cloned();
+        async { Ok::<_, Infallible>(Response::new("body".to_owned())) }
+    });
+    let request = Request::get("/").body(String::new()).unwrap();
+    let response = world.audit.layer(service).oneshot(request).await.unwrap();
+    let trail = kept.lock().unwrap().take().unwrap();
+    trail.refused("late", &gateless::Rejection::CallerNotPermitted);
+    drop(response);
+    let record = world.only().await;
+    assert_eq!(
+        (&record["outcome"], record.get("stage")),
+        (&"allowed".into(), None)
+    );
+}

@@ -103,6 +103,7 @@ async fn tl_03_tl_04_what_clients_choose_is_recorded_by_its_form(
         Ok::<_, Infallible>(
             Response::builder()
                 .header("grpc-status", status)
+                .header("content-type", "application/grpc")
                 .body(String::new())
                 .unwrap(),
         )

@@ -6,6 +6,8 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use gateless_audit::EndKind;
+use http::header::CONTENT_LENGTH;
+use http::response::Parts;
 use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
@@ -26,30 +28,51 @@ struct Watch {
     /// Taken out when the end is recorded.
     seat: Option<Seat>,
     sent_bytes: u64,
+    /// Whether the body is at it right now: if it ends like that, it has panicked.
+    is_polled: bool,
     /// How long it will be, where that is known.
     exact: Option<u64>,
     grpc_status: Option<u16>,
 }
 
+impl<B> AuditBody<B> {
+    /// Of a refusal, or of a request that is recorded elsewhere.
+    pub(super) const fn unwatched(body: GateBody<B>) -> Self {
+        Self { body, watch: None }
+    }
+}
+
 impl<B: Body<Data = Bytes>> AuditBody<B> {
-    /// Watches over `body`, if anybody wants to know.
-    pub(super) fn new(body: GateBody<B>, seat: Option<Seat>) -> Self {
-        let watch = seat.map(|seat| Watch {
-            // Nothing of it is asked for.
-            exact: match seat.is_head_only() {
-                true => Some(0),
-                false => body.size_hint().exact(),
-            },
+    /// Watches over `body` for `seat`.
+    pub(super) fn new(parts: &Parts, body: GateBody<B>, seat: Seat) -> Self {
+        let watch = Watch {
+            exact: exact(parts, &body, &seat),
             seat: Some(seat),
             sent_bytes: 0,
+            is_polled: false,
             grpc_status: None,
-        });
-        let mut this = Self { body, watch };
+        };
+        let mut this = Self {
+            body,
+            watch: Some(watch),
+        };
         if this.body.is_end_stream() {
             finish(&mut this.watch, EndKind::Complete);
         }
         this
     }
+}
+
+/// How much of a body a server asks for, where that is known: it does not ask for its end then.
+fn exact<B: Body<Data = Bytes>>(parts: &Parts, body: &GateBody<B>, seat: &Seat) -> Option<u64> {
+    let has_none = matches!(parts.status.as_u16(), 100..=199 | 204 | 304);
+    if has_none || seat.is_head_only() {
+        return Some(0);
+    }
+    body.size_hint().exact().or_else(|| {
+        let length = parts.headers.get(CONTENT_LENGTH)?;
+        length.to_str().ok()?.parse().ok()
+    })
 }
 
 fn finish(watch: &mut Option<Watch>, how: EndKind) {
@@ -80,10 +103,12 @@ impl Watch {
 impl Drop for Watch {
     /// A server that knows the length of a body does not ask for more than that.
     fn drop(&mut self) {
-        let is_whole = self.exact == Some(self.sent_bytes);
-        self.finish(match is_whole {
-            true => EndKind::Complete,
-            false => EndKind::Aborted,
+        self.finish(if self.is_polled {
+            EndKind::Failed
+        } else if self.exact == Some(self.sent_bytes) {
+            EndKind::Complete
+        } else {
+            EndKind::Aborted
         });
     }
 }
@@ -97,7 +122,13 @@ impl<B: Body<Data = Bytes>> Body for AuditBody<B> {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         let mut this = self.project();
+        if let Some(watch) = this.watch {
+            watch.is_polled = true;
+        }
         let polled = this.body.as_mut().poll_frame(cx);
+        if let Some(watch) = this.watch {
+            watch.is_polled = false;
+        }
         match &polled {
             Poll::Pending => {}
             Poll::Ready(None) => finish(this.watch, EndKind::Complete),

@@ -323,6 +323,10 @@ impl AuditLogBuilder {
             backlog: Vec::new(),
             waiting: Vec::new(),
             leaving: 0,
+            flushes: Vec::new(),
+            asked_further: began,
+            has_lost: false,
+            is_orderly: false,
         };
         let thread = thread::Builder::new().name("gateless-audit".to_owned());
         let running = thread.spawn(move || writer.run(&start)).map_err(|error| {

@@ -8,6 +8,7 @@ use gateless_audit::{BootId, PseudonymKey};
 use tokio::sync::oneshot;
 
 use super::Log;
+use super::service::within;
 
 /// A running audit layer: how it stands, and its orderly end. Cloning is a reference count.
 #[derive(Clone)]
@@ -23,12 +24,20 @@ pub struct AuditStatus {
     pub waiting: usize,
     /// How many there may be.
     pub capacity: usize,
+    /// Whether it has been closed.
+    pub is_closed: bool,
 }
 
 /// Not everything was written when the time was over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not all records were written in time")]
 pub struct Unwritten;
+
+/// Longer than anybody waits.
+const A_YEAR: Duration = Duration::from_secs(365 * 86_400);
+
+/// How much longer than it was told to a writer may take that does not hang.
+const GRACE: Duration = Duration::from_secs(1);
 
 impl AuditHandle {
     /// How it stands. For probes: a service that must not serve without records is not ready while it cannot write any.
@@ -39,6 +48,7 @@ impl AuditHandle {
             is_writing: !queue.is_down(),
             waiting: queue.taken(),
             capacity: queue.capacity(),
+            is_closed: queue.is_closing(),
         }
     }
 
@@ -76,19 +86,22 @@ impl AuditHandle {
     ///
     /// # Errors
     ///
-    /// [`Unwritten`] when that took longer than `at_most`, as the sink failed.
+    /// [`Unwritten`] when that took longer than `at_most`, as the sink failed or hangs. Asked again, it says the same again.
     pub async fn close(&self, at_most: Duration) -> Result<(), Unwritten> {
+        let queue = &self.0.queue;
         let (done, closed) = oneshot::channel();
-        let until = Instant::now() + at_most;
-        self.0.queue.order(|orders| {
+        let until = Instant::now().checked_add(at_most);
+        let until = until.unwrap_or_else(|| Instant::now() + A_YEAR);
+        queue.order(|orders| {
             orders.closing.get_or_insert(until);
             orders.closers.push(done);
         });
-        if self.0.queue.is_closed() {
-            self.0.queue.close();
+        if queue.is_closed() {
+            queue.close(queue.is_complete());
         }
-        match closed.await {
-            Ok(true) => Ok(()),
+        // A sink that hangs does not come back to look at the time.
+        match within(at_most.saturating_add(GRACE), closed).await {
+            Some(Ok(true)) => Ok(()),
             _ => Err(Unwritten),
         }
     }

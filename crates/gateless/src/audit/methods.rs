@@ -29,15 +29,14 @@ impl Methods {
         if self.0.contains(method) {
             return Some(method);
         }
-        let was_answered =
-            closing.outcome == Outcome::Allowed && closing.grpc_status != Some(NO_SUCH_METHOD);
-        // One of a response that has no status yet may still turn out not to be there.
-        if !was_answered && !facts.is_declared {
+        // A status comes with the end; of a method that is not there, at once.
+        let was_answered = closing.outcome == Outcome::Allowed
+            && closing.is_grpc
+            && closing.grpc_status != Some(NO_SUCH_METHOD);
+        if !was_answered && !facts.is_declared || self.0.len() >= Self::MOST {
             return None;
         }
-        if self.0.len() < Self::MOST {
-            self.0.insert(method.into());
-        }
+        self.0.insert(method.into());
         Some(method)
     }
 }

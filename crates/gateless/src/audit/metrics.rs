@@ -5,6 +5,14 @@ pub(super) use self::disabled::Metrics;
 #[cfg(feature = "metrics")]
 pub(super) use self::enabled::Metrics;
 
+/// A request has no record, or was not served for that: counted at once, as the writer may be at a loss itself.
+pub(super) fn missed(result: &'static str) {
+    #[cfg(feature = "metrics")]
+    metrics::counter!("gateless_audit_missed_total", "result" => result).increment(1);
+    #[cfg(not(feature = "metrics"))]
+    let _ = result;
+}
+
 #[cfg(feature = "metrics")]
 mod enabled {
     use gateless_audit::SignalKind;
@@ -14,8 +22,6 @@ mod enabled {
 
     /// Owned by the writer.
     pub(in crate::audit) struct Metrics {
-        lost: Counter,
-        unserved: Counter,
         failures: Counter,
         waiting: Gauge,
     }
@@ -23,8 +29,6 @@ mod enabled {
     impl Metrics {
         pub(in crate::audit) fn new() -> Self {
             Self {
-                lost: counter!("gateless_audit_missed_total", "result" => "lost"),
-                unserved: counter!("gateless_audit_missed_total", "result" => "unserved"),
                 failures: counter!("gateless_audit_write_failures_total"),
                 waiting: gauge!("gateless_audit_waiting"),
             }
@@ -39,11 +43,6 @@ mod enabled {
                 "route" => sighting.route.unwrap_or("none").to_owned()
             )
             .increment(1);
-        }
-
-        pub(in crate::audit) fn missed(&self, lost: u64, unserved: u64) {
-            self.lost.increment(lost);
-            self.unserved.increment(unserved);
         }
 
         pub(in crate::audit) fn failed(&self) {
@@ -79,8 +78,6 @@ mod disabled {
         }
 
         pub(in crate::audit) const fn saw(&self, _: &Sighting<'_>) {}
-
-        pub(in crate::audit) const fn missed(&self, _: u64, _: u64) {}
 
         pub(in crate::audit) const fn failed(&self) {}
 

@@ -127,11 +127,13 @@ impl<S> Layer<S> for AuditLog {
 impl Log {
     /// A request was served, or is about to be, and has no record.
     fn lost(&self) {
+        metrics::missed("lost");
         self.queue.lose(1, self.clock.wall());
     }
 
     /// A request was not served, as it could not be recorded.
     fn not_served(&self) {
+        metrics::missed("unserved");
         self.queue.not_served(self.clock.wall());
     }
 }

@@ -21,6 +21,8 @@ pub(super) enum Message {
         /// Whether the request's seat is free then. It is not while its response may still have something to say.
         frees_seat: bool,
     },
+    /// A request has left whose record was not written when it was to be: only now is its seat free.
+    Leave,
     /// The response of a request that was recorded before has ended.
     End {
         trail: Trail,
@@ -46,7 +48,12 @@ pub(super) struct Queue {
     writer: OnceLock<Thread>,
     is_writer_asleep: AtomicBool,
     is_down: AtomicBool,
+    /// Nobody may hand over anything more.
+    is_closing: AtomicBool,
+    /// Nothing is taken out any more.
     is_closed: AtomicBool,
+    /// Whether all was written, once nothing is written any more.
+    is_complete: AtomicBool,
     orders: Mutex<Orders>,
     lost: AtomicU64,
     unserved: AtomicU64,
@@ -83,7 +90,9 @@ impl Queue {
             writer: OnceLock::new(),
             is_writer_asleep: AtomicBool::new(false),
             is_down: AtomicBool::new(false),
+            is_closing: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
+            is_complete: AtomicBool::new(false),
             orders: Mutex::default(),
             lost: AtomicU64::new(0),
             unserved: AtomicU64::new(0),
@@ -115,11 +124,32 @@ impl Queue {
         self.capacity
     }
 
-    /// Hands a message over. Only for who has a seat; what finds no room all the same comes back.
-    pub(super) fn push(&self, message: Message) -> Result<(), Message> {
-        self.messages.push(message)?;
+    /// Hands a message over; `false` when it cannot be any more. Only for who has a seat: there is room for them.
+    pub(super) fn push(&self, message: Message) -> bool {
+        if self.is_closing() || self.messages.push(message).is_err() {
+            return false;
+        }
+        fence(Ordering::SeqCst);
+        // It came behind the last look into the queue, and nobody would ever find it.
+        if self.is_closed() {
+            self.drain();
+            return true;
+        }
         self.wake();
-        Ok(())
+        true
+    }
+
+    /// Counts as lost what is left in a queue that nobody reads.
+    fn drain(&self) {
+        while let Some(message) = self.messages.pop() {
+            if let Message::Request { .. } = message {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.messages.len()
     }
 
     pub(super) fn pop(&self) -> Option<Message> {
@@ -131,8 +161,7 @@ impl Queue {
     }
 
     fn wake(&self) {
-        // The writer says that it sleeps, and then looks once more: one of the two sees what the other did.
-        fence(Ordering::SeqCst);
+        // With the fence before: the writer says that it sleeps, and then looks once more, and one of the two sees what the other did.
         if self.is_writer_asleep.load(Ordering::Relaxed) {
             self.rouse();
         }
@@ -173,17 +202,35 @@ impl Queue {
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.is_closed.load(Ordering::Acquire)
+        self.is_closed.load(Ordering::SeqCst)
     }
 
-    /// Nothing is written any more.
-    pub(super) fn close(&self) {
-        self.is_closed.store(true, Ordering::Release);
-        self.set_down(true);
+    pub(super) fn is_closing(&self) -> bool {
+        self.is_closing.load(Ordering::SeqCst)
+    }
+
+    /// Nothing more is taken. What was handed over before is written.
+    pub(super) fn begin_to_close(&self) {
+        self.is_closing.store(true, Ordering::SeqCst);
         self.seats.close();
-        let mut orders = self.orders();
-        orders.flushes.clear();
-        orders.closers.clear();
+    }
+
+    /// Nothing is written any more; `is_complete` says whether everything was.
+    pub(super) fn close(&self, is_complete: bool) {
+        self.begin_to_close();
+        self.is_complete.store(is_complete, Ordering::SeqCst);
+        self.is_closed.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.drain();
+        self.set_down(true);
+        let orders = std::mem::take(&mut *self.orders());
+        for closer in orders.closers {
+            let _ = closer.send(is_complete);
+        }
+    }
+
+    pub(super) fn is_complete(&self) -> bool {
+        self.is_complete.load(Ordering::SeqCst)
     }
 
     pub(super) fn order(&self, order: impl FnOnce(&mut Orders)) {
@@ -196,13 +243,13 @@ impl Queue {
     }
 
     pub(super) fn lose(&self, requests: u64, now: Timestamp) {
-        self.begin_gap(now);
         self.lost.fetch_add(requests, Ordering::Relaxed);
+        self.begin_gap(now);
     }
 
     pub(super) fn not_served(&self, now: Timestamp) {
-        self.begin_gap(now);
         self.unserved.fetch_add(1, Ordering::Relaxed);
+        self.begin_gap(now);
     }
 
     fn begin_gap(&self, now: Timestamp) {
@@ -216,13 +263,17 @@ impl Queue {
     }
 
     /// What was missed since this was asked last.
-    pub(super) fn take_missed(&self) -> Option<Missed> {
+    pub(super) fn take_missed(&self, now: Timestamp) -> Option<Missed> {
         let lost = self.lost.swap(0, Ordering::Relaxed);
         let unserved = self.unserved.swap(0, Ordering::Relaxed);
         if lost == 0 && unserved == 0 {
             return None;
         }
-        let since = Timestamp::from_millis(self.gap_since.swap(0, Ordering::Relaxed));
+        // One that has only just been counted may not have said yet when it was.
+        let since = match self.gap_since.swap(0, Ordering::Relaxed) {
+            0 => now,
+            since => Timestamp::from_millis(since),
+        };
         Some(Missed {
             lost,
             unserved,

@@ -5,6 +5,7 @@ use std::thread;
 
 use gateless_audit::{EndKind, Outcome};
 use gateless_core::{Monotonic, Rejection, Wire};
+use http::header::CONTENT_TYPE;
 use http::response::Parts;
 use http::{Extensions, HeaderMap};
 use tokio::sync::oneshot;
@@ -23,6 +24,10 @@ pub(super) struct Seat {
     trail: Trail,
     /// Whether there is room for its record for sure.
     is_taken: bool,
+    /// Whether its record was not written when its response was to leave: the writer has it still.
+    has_waited_in_vain: bool,
+    /// Whether the service is at it right now: if it ends like that, it has panicked.
+    is_polled: bool,
     progress: Progress,
 }
 
@@ -42,6 +47,8 @@ impl Seat {
             log,
             trail,
             is_taken,
+            has_waited_in_vain: false,
+            is_polled: false,
             progress: Progress::UnderWay,
         }
     }
@@ -58,6 +65,11 @@ impl Seat {
         self.trail.arrival().wire
     }
 
+    /// Around each call of the service.
+    pub(super) const fn polls(&mut self, is_polled: bool) {
+        self.is_polled = is_polled;
+    }
+
     /// The response has begun.
     pub(super) fn answered(&mut self, parts: &Parts) {
         let now = self.log.clock.monotonic();
@@ -70,6 +82,10 @@ impl Seat {
             outcome,
             status: Some(parts.status.as_u16()),
             grpc_status,
+            is_grpc: parts
+                .headers
+                .get(CONTENT_TYPE)
+                .is_some_and(|value| value.as_bytes().starts_with(b"application/grpc")),
             latency_us: self.since_arrival(now),
             end: None,
         });
@@ -77,7 +93,8 @@ impl Seat {
         self.progress = Progress::Answered;
     }
 
-    /// Hands the record over before the response has ended; what comes back says when it is written.
+    /// Hands the record over before the response has ended; what comes back says when it is written. `None` when it cannot be
+    /// handed over.
     pub(super) fn record(&mut self) -> Option<oneshot::Receiver<Written>> {
         let (written, receiver) = oneshot::channel();
         self.progress = Progress::Recorded;
@@ -101,6 +118,11 @@ impl Seat {
             self.progress = Progress::Over;
         }
         self.end(how, sent_bytes, grpc_status);
+    }
+
+    /// The response leaves although its record is not written yet.
+    pub(super) const fn waited_in_vain(&mut self) {
+        self.has_waited_in_vain = true;
     }
 
     /// The response does not leave.
@@ -134,7 +156,7 @@ impl Seat {
                     grpc_status,
                 };
                 // Without a seat its request has no record that this could belong to, and is counted.
-                if self.is_taken && self.log.queue.push(message).is_ok() {
+                if self.is_taken && self.log.queue.push(message) {
                     self.is_taken = false;
                 }
             }
@@ -149,6 +171,7 @@ impl Seat {
             outcome,
             status: None,
             grpc_status: None,
+            is_grpc: false,
             latency_us: self.since_arrival(now),
             end: None,
         });
@@ -165,7 +188,7 @@ impl Seat {
             written,
             frees_seat: is_over,
         };
-        let has_room = is_taken && !queue.is_closed() && queue.push(message).is_ok();
+        let has_room = is_taken && queue.push(message);
         // Whoever writes it frees the seat.
         self.is_taken = is_taken && !(has_room && is_over);
         if !has_room {
@@ -175,7 +198,12 @@ impl Seat {
     }
 
     fn leave(&mut self) {
-        if std::mem::take(&mut self.is_taken) {
+        if !std::mem::take(&mut self.is_taken) {
+            return;
+        }
+        // The seat bounds what the writer has in hand, not only what is under way.
+        let is_later = self.has_waited_in_vain && self.log.queue.push(Message::Leave);
+        if !is_later {
             self.log.queue.stand_up(1);
         }
     }
@@ -189,7 +217,7 @@ impl Seat {
 impl Drop for Seat {
     fn drop(&mut self) {
         match self.progress {
-            Progress::UnderWay if thread::panicking() => {
+            Progress::UnderWay if self.is_polled || thread::panicking() => {
                 self.close_without_response(Outcome::Panicked);
             }
             Progress::UnderWay => self.close_without_response(Outcome::Aborted),
@@ -202,15 +230,13 @@ impl Drop for Seat {
 
 /// Who refused the request that was answered in this way, if anybody.
 ///
-/// A refused response carries its rejection. Where something in between has made a new one of it, what the stage said counts, if
-/// the response has its status.
+/// A refused response carries its rejection. Where something in between has made a new one of it, what the stage said counts, unless
+/// the new one says that all went well.
 fn refusal(noted: Option<Refusal>, parts: &Parts, grpc_status: Option<u16>) -> Option<Refusal> {
     let extensions: &Extensions = &parts.extensions;
     let Some(rejection) = extensions.get::<Rejection>() else {
-        return noted.filter(|noted| match grpc_status {
-            Some(status) => status == u16::from(noted.rejection.grpc_code()),
-            None => parts.status == noted.rejection.status(),
-        });
+        let is_well = parts.status.is_success() && grpc_status.unwrap_or(0) == 0;
+        return noted.filter(|_| !is_well);
     };
     match noted {
         Some(noted) if noted.rejection == *rejection => Some(noted),

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use gateless_core::{Dependency, Rejection, Wire};
+use http::header::RETRY_AFTER as RETRY_AFTER_FIELD;
 use http::{Method, Request, Response};
 use http_body::Body;
 use pin_project_lite::pin_project;
@@ -30,6 +31,9 @@ const NAME: &str = "audit";
 
 /// When to try again: nobody knows when a disk has room again.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// How long a response waits for its record where no other time was chosen. A sink that needs longer hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A service whose requests are recorded.
 #[derive(Clone, Debug)]
@@ -58,15 +62,19 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        // A layer further out records this request already.
-        if Trail::of(request.extensions()).is_some() {
+        // A layer of the same log further out records this request already.
+        let trail = Trail::of(request.extensions());
+        if trail.is_some_and(|trail| trail.is_under_way_at(self.log.0.boot)) {
             return AuditFuture::forward(self.inner.call(request), None);
         }
         let log = &self.log.0;
         match log.admit() {
             Admission::Seated(is_taken) => {
-                let seat = log.seat(&mut request, is_taken);
-                AuditFuture::forward(self.inner.call(request), Some(seat))
+                let mut seat = log.seat(&mut request, is_taken);
+                seat.polls(true);
+                let future = self.inner.call(request);
+                seat.polls(false);
+                AuditFuture::forward(future, Some(seat))
             }
             Admission::Refused => AuditFuture::refuse(log, &request),
             Admission::Wait(at_most) => {
@@ -100,7 +108,7 @@ impl Log {
         match self.backpressure {
             Backpressure::DropAndCount => Admission::Seated(false),
             Backpressure::FailRequest if queue.is_down() => Admission::Refused,
-            _ if queue.is_closed() => Admission::Refused,
+            _ if queue.is_closing() => Admission::Refused,
             policy => match (queue.try_sit(), policy) {
                 (Ok(()), _) => Admission::Seated(true),
                 (Err(_), Backpressure::Block(at_most)) => Admission::Wait(at_most),
@@ -112,7 +120,7 @@ impl Log {
     fn seat<B>(self: &Arc<Self>, request: &mut Request<B>, is_taken: bool) -> Seat {
         let head = Head::of(request);
         let peer = self.locator.prefix(head);
-        let trail = Trail::new(Arrival::new(head, peer, self.clock.monotonic()));
+        let trail = Trail::new(self.boot, Arrival::new(head, peer, self.clock.monotonic()));
         trail.routed(head);
         request.extensions_mut().insert(trail.clone());
         Seat::new(Arc::clone(self), trail, is_taken)
@@ -141,7 +149,7 @@ fn wait_for_seat(log: Arc<Log>, at_most: Duration) -> WaitForSeat {
 type WaitForWriter = Pin<Box<dyn Future<Output = Written> + Send>>;
 
 /// `None` when the time is over. Without a runtime there is no time, and the wait has no end.
-async fn within<T>(at_most: Duration, wait: impl Future<Output = T>) -> Option<T> {
+pub(super) async fn within<T>(at_most: Duration, wait: impl Future<Output = T>) -> Option<T> {
     if at_most == Duration::MAX || tokio::runtime::Handle::try_current().is_err() {
         return Some(wait.await);
     }
@@ -173,11 +181,7 @@ pin_project! {
 }
 
 /// A response that waits for its record.
-struct Waiting<B> {
-    response: Response<B>,
-    seat: Seat,
-    wire: Wire,
-}
+type Waiting<B> = (Response<B>, Seat);
 
 impl<S, ReqBody, ResBody> AuditFuture<S, ReqBody, ResBody>
 where
@@ -234,7 +238,14 @@ where
         loop {
             let next = match self.as_mut().project().state.project() {
                 StateProjection::Forward { future, seat } => {
-                    let answer = ready!(future.poll(cx));
+                    if let Some(seat) = seat {
+                        seat.polls(true);
+                    }
+                    let answer = future.poll(cx);
+                    if let Some(seat) = seat {
+                        seat.polls(false);
+                    }
+                    let answer = ready!(answer);
                     let seat = seat.take();
                     let response = match answer {
                         Ok(response) => response,
@@ -256,7 +267,7 @@ where
                 StateProjection::Refuse { response } => {
                     let response = response.take().expect("polled after it was ready");
                     let response =
-                        response.map(|body| AuditBody::new(GateBody::refusal(body), None));
+                        response.map(|body| AuditBody::unwatched(GateBody::refusal(body)));
                     return Poll::Ready(Ok(response));
                 }
                 StateProjection::Queue {
@@ -271,9 +282,14 @@ where
                     let log = standing.0.take();
                     let log = log.expect("the state changes when the wait is over");
                     if is_seated {
-                        let seat = Some(log.seat(&mut request, true));
+                        let mut seat = log.seat(&mut request, true);
+                        seat.polls(true);
                         let future = prepared.call(request);
-                        State::Forward { future, seat }
+                        seat.polls(false);
+                        State::Forward {
+                            future,
+                            seat: Some(seat),
+                        }
                     } else {
                         State::refuse(&log, &request)
                     }
@@ -281,8 +297,8 @@ where
                 StateProjection::Flush { wait, held } => {
                     let written = ready!(wait.as_mut().poll(cx));
                     let held = held.take();
-                    let held = *held.expect("the state changes when the wait is over");
-                    return Poll::Ready(Ok(held.conclude(written)));
+                    let (response, seat) = *held.expect("the state changes when the wait is over");
+                    return Poll::Ready(Ok(conclude(response, seat, written)));
                 }
             };
             self.as_mut().project().state.set(next);
@@ -297,52 +313,69 @@ enum Answered<B> {
 
 /// What happens to a response that has come out.
 fn answered<B: Body<Data = Bytes>>(response: Response<B>, seat: Option<Seat>) -> Answered<B> {
-    let (parts, body) = response.into_parts();
     let Some(mut seat) = seat else {
-        let body = AuditBody::new(GateBody::inner(body, None), None);
-        return Answered::Leaves(Response::from_parts(parts, body));
+        let response = response.map(|body| AuditBody::unwatched(GateBody::inner(body, None)));
+        return Answered::Leaves(response);
     };
+    let (parts, body) = response.into_parts();
     seat.answered(&parts);
-    let written = seat.log().waits.then(|| seat.record()).flatten();
-    let Some(written) = written else {
-        let body = AuditBody::new(GateBody::inner(body, None), Some(seat));
-        return Answered::Leaves(Response::from_parts(parts, body));
-    };
-    let wait: WaitForWriter = match seat.log().backpressure {
-        Backpressure::Block(at_most) => Box::pin(async move {
-            let written = within(at_most, written).await;
-            written.and_then(Result::ok).unwrap_or(Written::No)
-        }),
-        _ => Box::pin(async move { written.await.unwrap_or(Written::No) }),
-    };
-    let wire = seat.wire();
     let response = Response::from_parts(parts, body);
-    Answered::Waits(
-        wait,
-        Box::new(Waiting {
-            response,
-            seat,
-            wire,
-        }),
-    )
+    let log = Arc::clone(seat.log());
+    // Nobody would wait for long, and be told nothing.
+    let waits_in_vain = log.backpressure == Backpressure::DropAndCount && log.queue.is_down();
+    if !log.waits || waits_in_vain {
+        return Answered::Leaves(watched(response, seat));
+    }
+    let Some(written) = seat.record() else {
+        return Answered::Leaves(conclude(response, seat, Written::No));
+    };
+    let at_most = match log.backpressure {
+        Backpressure::Block(at_most) => at_most,
+        _ => PATIENCE,
+    };
+    let wait = Box::pin(async move {
+        match within(at_most, written).await {
+            Some(written) => written.unwrap_or(Written::No),
+            // It does not even say that it fails. Until it has written something, it has.
+            None => {
+                log.queue.set_down(true);
+                Written::No
+            }
+        }
+    });
+    Answered::Waits(wait, Box::new((response, seat)))
 }
 
-impl<B: Body<Data = Bytes>> Waiting<B> {
-    fn conclude(self, written: Written) -> Response<AuditBody<B>> {
-        let Self {
-            response,
-            seat,
-            wire,
-        } = self;
-        let log = Arc::clone(seat.log());
-        if written == Written::No && log.backpressure != Backpressure::DropAndCount {
-            seat.withheld();
-            log.not_served();
-            let response = log.unavailable(wire);
-            return response.map(|body| AuditBody::new(GateBody::refusal(body), None));
-        }
-        response.map(|body| AuditBody::new(GateBody::inner(body, None), Some(seat)))
+/// A response that leaves, and whose end is recorded.
+fn watched<B: Body<Data = Bytes>>(response: Response<B>, seat: Seat) -> Response<AuditBody<B>> {
+    let (parts, body) = response.into_parts();
+    let body = AuditBody::new(&parts, GateBody::inner(body, None), seat);
+    Response::from_parts(parts, body)
+}
+
+/// What becomes of a response when it is known what became of its record.
+fn conclude<B: Body<Data = Bytes>>(
+    response: Response<B>,
+    mut seat: Seat,
+    written: Written,
+) -> Response<AuditBody<B>> {
+    let log = Arc::clone(seat.log());
+    if written == Written::Yes {
+        return watched(response, seat);
     }
+    if log.backpressure == Backpressure::DropAndCount {
+        seat.waited_in_vain();
+        return watched(response, seat);
+    }
+    let (wire, is_head_only) = (seat.wire(), seat.is_head_only());
+    seat.withheld();
+    let mut response = log.unavailable(wire);
+    // The request was carried out: whoever sends it again has it carried out twice.
+    response.headers_mut().remove(RETRY_AFTER_FIELD);
+    if is_head_only {
+        gate::leave_out_the_body(&mut response);
+    }
+    response.map(|body| AuditBody::unwatched(GateBody::refusal(body)))
 }
 
 impl<S, ReqBody, ResBody> fmt::Debug for AuditFuture<S, ReqBody, ResBody>

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use gateless_audit::{EndKind, Flag, LimitResult, Outcome, TokenFound};
+use gateless_audit::{BootId, EndKind, Flag, LimitResult, Outcome, TokenFound};
 use gateless_core::{Access, Monotonic, Principal, Rejection};
 use http::Extensions;
 
@@ -37,6 +37,8 @@ use crate::matched::KeptRoute;
 pub struct Trail(Arc<Inner>);
 
 struct Inner {
+    /// Whose request it is.
+    boot: BootId,
     arrival: Arrival,
     /// Known without the lock: each stage asks.
     is_routed: AtomicBool,
@@ -54,7 +56,7 @@ pub(super) struct Facts {
     pub(super) token_found: Option<TokenFound>,
     pub(super) policy_epoch: Option<u64>,
     pub(super) asked_for: Option<Arc<Access>>,
-    /// Whether a table has a row for the route, or for the gRPC method.
+    /// Whether a table has a row for the gRPC method.
     pub(super) is_declared: bool,
     pub(super) limits: Vec<(Arc<str>, LimitResult)>,
     pub(super) flags: Flags,
@@ -75,6 +77,8 @@ pub(super) struct Closing {
     pub(super) outcome: Outcome,
     pub(super) status: Option<u16>,
     pub(super) grpc_status: Option<u16>,
+    /// Whether a gRPC service has answered.
+    pub(super) is_grpc: bool,
     pub(super) latency_us: u64,
     /// Where the record is made after the end of the response.
     pub(super) end: Option<Ending>,
@@ -96,8 +100,9 @@ pub(super) struct Flags(u16);
 const MOST_LIMITS: usize = 8;
 
 impl Trail {
-    pub(super) fn new(arrival: Arrival) -> Self {
+    pub(super) fn new(boot: BootId, arrival: Arrival) -> Self {
         Self(Arc::new(Inner {
+            boot,
             arrival,
             is_routed: AtomicBool::new(false),
             facts: Mutex::default(),
@@ -127,14 +132,15 @@ impl Trail {
         }
         if let Some(route) = KeptRoute::of(head) {
             self.0.is_routed.store(true, Ordering::Relaxed);
-            self.facts().route = Some(route);
+            self.note(|facts| facts.route = Some(route));
         }
     }
 
     pub(crate) fn identified(&self, caller: Option<&Principal>) {
-        let mut facts = self.facts();
-        facts.principal = caller.cloned();
-        facts.flags.set(Flag::Anonymous, caller.is_none());
+        self.note(|facts| {
+            facts.principal = caller.cloned();
+            facts.flags.set(Flag::Anonymous, caller.is_none());
+        });
     }
 
     pub(crate) fn refused_by(
@@ -143,41 +149,58 @@ impl Trail {
         rejection: &Rejection,
         credential: Option<CredentialFingerprint>,
     ) {
-        self.facts().refusal = Some(Refusal {
-            stage,
-            rejection: rejection.clone(),
-            credential,
+        self.note(|facts| {
+            facts.refusal = Some(Refusal {
+                stage,
+                rejection: rejection.clone(),
+                credential,
+            });
         });
     }
 
     #[cfg(feature = "bearer")]
     pub(crate) fn token(&self, found: TokenFound, epoch: crate::epoch::PolicyEpoch) {
-        let mut facts = self.facts();
-        facts.token_found = Some(found);
-        facts.policy_epoch = Some(epoch.number());
+        self.note(|facts| {
+            facts.token_found = Some(found);
+            facts.policy_epoch = Some(epoch.number());
+        });
     }
 
     #[cfg(any(feature = "bearer", feature = "denylist"))]
     pub(crate) fn flag(&self, flag: Flag) {
-        self.facts().flags.set(flag, true);
+        self.note(|facts| facts.flags.set(flag, true));
     }
 
     #[cfg(feature = "scope")]
     pub(crate) fn asked_for(&self, access: &Arc<Access>) {
-        self.facts().asked_for = Some(Arc::clone(access));
+        self.note(|facts| facts.asked_for = Some(Arc::clone(access)));
     }
 
     #[cfg(feature = "scope")]
     pub(crate) fn declared(&self) {
-        self.facts().is_declared = true;
+        self.note(|facts| facts.is_declared = true);
     }
 
     #[cfg(feature = "limit")]
     pub(crate) fn limited(&self, name: &Arc<str>, result: LimitResult) {
+        self.note(|facts| {
+            if facts.limits.len() < MOST_LIMITS {
+                facts.limits.push((Arc::clone(name), result));
+            }
+        });
+    }
+
+    /// Notes a fact, as long as the request is not answered: what comes later, from whoever keeps the trail, is not about it.
+    fn note(&self, note: impl FnOnce(&mut Facts)) {
         let mut facts = self.facts();
-        if facts.limits.len() < MOST_LIMITS {
-            facts.limits.push((Arc::clone(name), result));
+        if facts.closing.is_none() {
+            note(&mut facts);
         }
+    }
+
+    /// Whether `boot` records this request, and it is still under way.
+    pub(super) fn is_under_way_at(&self, boot: BootId) -> bool {
+        self.0.boot == boot && self.facts().closing.is_none()
     }
 
     pub(super) fn arrival(&self) -> &Arrival {

@@ -32,6 +32,9 @@ const GATHERING: Duration = Duration::from_millis(1);
 /// How long the writer sleeps at most: what is due by the clock is looked at then.
 const NAP: Duration = Duration::from_secs(1);
 
+/// How often at most what further sinks lose is recorded.
+const FURTHER_GAPS: Duration = Duration::from_secs(60);
+
 /// When a sink that failed is tried again, at first and at last.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
@@ -61,6 +64,19 @@ pub(super) struct Writer {
     pub(super) waiting: Vec<oneshot::Sender<Written>>,
     /// How many seats are free when it is written.
     pub(super) leaving: usize,
+    /// Who waits for all that was there when they asked.
+    pub(super) flushes: Vec<Flush>,
+    /// When further sinks were asked last what they have lost.
+    pub(super) asked_further: Monotonic,
+    /// Whether records were given up.
+    pub(super) has_lost: bool,
+    pub(super) is_orderly: bool,
+}
+
+/// Somebody who waits for so many messages that were there before.
+pub(super) struct Flush {
+    before: usize,
+    flush: oneshot::Sender<()>,
 }
 
 /// Hears of signals.
@@ -94,7 +110,7 @@ impl Now {
 }
 
 impl Writer {
-    /// Writes until it is told to stop, and all is written.
+    /// Writes until it is told to stop, and all is written, or the time for that is over.
     pub(super) fn run(mut self, start: &Start<'_>) {
         let now = self.now();
         self.add(Event::Start(start.clone()), now);
@@ -102,9 +118,12 @@ impl Writer {
         self.seal_now(now);
         loop {
             let closing = self.queue.orders().closing;
+            if closing.is_some() {
+                self.queue.begin_to_close();
+            }
             let is_idle = self.round(closing);
             match closing {
-                Some(_) if is_idle => break,
+                Some(until) if is_idle || Instant::now() >= until => break,
                 Some(_) => {}
                 None => self.rest(is_idle),
             }
@@ -145,9 +164,12 @@ impl Writer {
         }
     }
 
-    /// Takes what is there and writes it. Whether there was nothing.
+    /// Takes what is there and writes it. Whether there is nothing left.
     fn round(&mut self, closing: Option<Instant>) -> bool {
-        let flushes = std::mem::take(&mut self.queue.orders().flushes);
+        let asked = std::mem::take(&mut self.queue.orders().flushes);
+        let before = self.queue.len() + self.backlog.len();
+        let asked = asked.into_iter().map(|flush| Flush { before, flush });
+        self.flushes.extend(asked);
         let mut messages = std::mem::take(&mut self.backlog);
         while messages.len() < MOST_AT_ONCE {
             match self.queue.pop() {
@@ -155,20 +177,33 @@ impl Writer {
                 None => break,
             }
         }
-        let (is_idle, now) = (messages.is_empty() && flushes.is_empty(), self.now());
+        let (taken, now) = (messages.len(), self.now());
         self.add_missed(now);
         for message in messages {
             self.take(message, now);
         }
-        // Who waits for a record waits for what it was counted in, too.
-        let everything = self.durability > Durability::Queued || !flushes.is_empty();
-        self.add_repeated(everything, now);
+        self.add_repeated(!self.flushes.is_empty(), now);
         self.add_checkpoint(now);
-        self.deliver(closing);
-        for flush in flushes {
-            let _ = flush.send(());
+        let is_written = self.deliver(closing);
+        let is_idle = taken == 0 && self.flushes.is_empty();
+        self.flushed(taken, is_written);
+        is_idle && self.queue.is_empty() && self.backlog.is_empty() && self.batch.is_empty()
+    }
+
+    /// Tells those whose records are all written. Of those that were given up, nobody hears that they are.
+    fn flushed(&mut self, taken: usize, is_written: bool) {
+        if !is_written {
+            self.flushes.clear();
         }
-        is_idle && self.queue.is_empty()
+        let flushes = std::mem::take(&mut self.flushes).into_iter();
+        for Flush { before, flush } in flushes {
+            match before.saturating_sub(taken) {
+                0 => {
+                    let _ = flush.send(());
+                }
+                before => self.flushes.push(Flush { before, flush }),
+            }
+        }
     }
 
     /// Adds a record to the batch.
@@ -182,8 +217,7 @@ impl Writer {
     }
 
     fn add_missed(&mut self, now: Now) {
-        if let Some(missed) = self.queue.take_missed() {
-            self.metrics.missed(missed.lost, missed.unserved);
+        if let Some(missed) = self.queue.take_missed(now.time) {
             let gap = Gap {
                 sink: None,
                 lost: missed.lost,
@@ -192,19 +226,37 @@ impl Writer {
             };
             self.add(Event::Gap(gap), now);
         }
+        let lost = self.sink.lost();
+        let name = self.sink.name();
+        self.add_lost_by(name, lost, now);
+        // A gap is a record, too: one that is lost must not bring about the next.
+        if now.at.since(self.asked_further) >= FURTHER_GAPS {
+            self.add_lost_further(now);
+        }
+    }
+
+    fn add_lost_further(&mut self, now: Now) {
+        self.asked_further = now.at;
         let export = self.seal.as_ref().and_then(|seal| seal.export.as_ref());
         let further = self.further.iter().chain(export);
         let lost: Vec<_> = further.map(|aside| (aside.name(), aside.lost())).collect();
-        for (name, lost) in lost.into_iter().filter(|(_, lost)| *lost > 0) {
-            self.metrics.aside_lost(name, lost);
-            let gap = Gap {
-                sink: Some(name.into()),
-                lost,
-                unserved: 0,
-                since: now.time,
-            };
-            self.add(Event::Gap(gap), now);
+        for (name, lost) in lost {
+            self.add_lost_by(name, lost, now);
         }
+    }
+
+    fn add_lost_by(&mut self, sink: &'static str, lost: u64, now: Now) {
+        if lost == 0 {
+            return;
+        }
+        self.metrics.aside_lost(sink, lost);
+        let gap = Gap {
+            sink: Some(sink.into()),
+            lost,
+            unserved: 0,
+            since: now.time,
+        };
+        self.add(Event::Gap(gap), now);
     }
 
     fn take(&mut self, message: Message, now: Now) {
@@ -216,11 +268,18 @@ impl Writer {
             } => {
                 self.waiting.extend(written);
                 self.leaving += usize::from(frees_seat);
+                let mut findings = Vec::new();
                 let facts = trail.facts();
                 if let Some(closing) = &facts.closing {
-                    self.see(&trail, &facts, closing, now);
+                    self.see(&trail, &facts, closing, &mut findings, now);
+                }
+                // Listeners are not ours, and may take their time.
+                drop(facts);
+                for finding in findings {
+                    self.signal(&finding, now);
                 }
             }
+            Message::Leave => self.leaving += 1,
             Message::End {
                 trail,
                 ending,
@@ -242,7 +301,14 @@ impl Writer {
         }
     }
 
-    fn see(&mut self, trail: &Trail, facts: &Facts, closing: &Closing, now: Now) {
+    fn see(
+        &mut self,
+        trail: &Trail,
+        facts: &Facts,
+        closing: &Closing,
+        findings: &mut Vec<Finding>,
+        now: Now,
+    ) {
         let arrival = trail.arrival();
         let refusal = facts.refusal.as_ref();
         let route = facts.route.as_ref().map(|route| route.as_str());
@@ -260,8 +326,7 @@ impl Writer {
             peer: arrival.peer,
         };
         self.metrics.saw(&sighting);
-        let mut findings = Vec::new();
-        self.detectors.see(&sighting, &mut findings);
+        self.detectors.see(&sighting, findings);
         let seen = match &mut self.fold {
             Some(fold) => fold.see(&sighting),
             None => Seen::Write(None),
@@ -276,9 +341,6 @@ impl Writer {
             if let (Some(key), Some(fold)) = (key, &mut self.fold) {
                 fold.wrote(key, seq);
             }
-        }
-        for finding in findings {
-            self.signal(&finding, now);
         }
     }
 
@@ -357,11 +419,14 @@ impl Writer {
             });
         }
         self.queue.stand_up(std::mem::take(&mut self.leaving));
-        if !self.further.is_empty() && !self.batch.is_empty() {
+        if is_written && !self.further.is_empty() && !self.batch.is_empty() {
             let batch = Arc::new(self.batch.clone());
             for aside in &self.further {
                 aside.offer(Arc::clone(&batch));
             }
+        }
+        if !is_written {
+            self.give_up();
         }
         self.batch.clear();
         // Not before the records that it covers are written.
@@ -376,6 +441,16 @@ impl Writer {
             self.retire(retired);
         }
         is_written
+    }
+
+    /// What could not be written in the time that was left is lost.
+    fn give_up(&mut self) {
+        self.has_lost = true;
+        let records = u64::try_from(self.batch.len()).unwrap_or(u64::MAX);
+        self.queue.lose(records, self.clock.wall());
+        if let Some(seal) = &mut self.seal {
+            seal.unsent.clear();
+        }
     }
 
     /// It becomes the first record of the next batch.
@@ -445,14 +520,21 @@ impl Writer {
     }
 
     /// The last records.
-    fn stop(mut self) {
+    fn stop(&mut self) {
+        let closing = self.queue.orders().closing.unwrap_or_else(Instant::now);
+        // What came while the last round was written. After a deadline there is no other round.
+        while !self.round(Some(closing)) && Instant::now() < closing {}
+        let left = std::mem::take(&mut self.backlog).len();
         let now = self.now();
+        self.queue
+            .lose(u64::try_from(left).unwrap_or(u64::MAX), now.time);
+        self.has_lost |= left > 0;
         self.add_missed(now);
+        self.add_lost_further(now);
         self.add_repeated(true, now);
         self.add(Event::Stop, now);
         self.seal_now(now);
-        let closing = self.queue.orders().closing.unwrap_or_else(Instant::now);
-        let mut is_complete = self.deliver(Some(closing));
+        let mut is_complete = self.deliver(Some(closing)) && !self.has_lost;
         if let Err(error) = self.sink.sync() {
             is_complete = false;
             tracing::error!(name: "gateless.audit.failed", sink = self.sink.name(), %error, "the last records may not be on the disk");
@@ -466,17 +548,17 @@ impl Writer {
                 tracing::error!(name: "gateless.audit.given_up", sink = name, records, "records are lost: the time to write them is over");
             }
         }
-        let closers = std::mem::take(&mut self.queue.orders().closers);
-        self.queue.close();
-        for closer in closers {
-            let _ = closer.send(is_complete);
-        }
+        self.is_orderly = true;
+        self.queue.close(is_complete);
     }
 }
 
 impl Drop for Writer {
     /// However the thread ends, nobody may go on as if there was one.
     fn drop(&mut self) {
-        self.queue.close();
+        if !self.is_orderly {
+            tracing::error!(name: "gateless.audit.died", "nothing is recorded any more: the thread that writes has panicked");
+            self.queue.close(false);
+        }
     }
 }

@@ -30,7 +30,9 @@ impl Guard {
             Asks::Always(access) => Found::Declared(access),
             Asks::Table(table) => {
                 let found = table.find(Matched::of(head), head);
-                if let Found::Declared(_) = found {
+                if let Found::Declared(_) = found
+                    && table.has_method(head.uri.path())
+                {
                     Notes::of(head.extensions).declared();
                 }
                 found

@@ -106,6 +106,11 @@ impl ScopeTable {
         &self.0.declarations
     }
 
+    /// Whether a gRPC method with this path is declared.
+    pub(super) fn has_method(&self, path: &str) -> bool {
+        self.0.grpc.get(path).is_some()
+    }
+
     /// Every scope that some route asks for, each once, sorted: what a resource publishes as `scopes_supported`
     /// (RFC 9728 §2).
     #[must_use]
