@@ -273,6 +273,30 @@ async fn te_08_te_09_an_outage_is_bridged_as_long_as_was_chosen() {
 }
 
 #[tokio::test]
+async fn te_08_the_record_of_a_decision_with_stale_keys_says_so() {
+    let setup = Setup::warm(Keys::discovery(HOUR)).await;
+    let world = crate::audit::World::new();
+    let layer = tower::ServiceBuilder::new()
+        .layer(&world.audit)
+        .layer(&setup.auth);
+    let service = layer.service(Recorder::new());
+    let ask = async || {
+        let token = setup.issuer.token().mint();
+        let request = Request::get("/").header("authorization", bearer(token));
+        let request = request.body(String::new()).unwrap();
+        drop(service.clone().oneshot(request).await.unwrap());
+    };
+    ask().await;
+    setup.issuer.shutdown().await;
+    setup.clock.advance(LIFETIME + Duration::from_secs(10));
+    ask().await;
+    let records = world.written("request").await;
+    assert_eq!(records[0].get("flags"), None);
+    assert_eq!(records[1]["outcome"], "allowed");
+    assert_eq!(records[1]["flags"], serde_json::json!(["stale_keys"]));
+}
+
+#[tokio::test]
 async fn te_09_fail_closed_ends_with_the_lifetime() {
     let setup = Setup::warm(Keys::discovery(OnOutage::FailClosed)).await;
     setup.issuer.set_fault(Fault::Status(503));

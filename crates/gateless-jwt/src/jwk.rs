@@ -27,6 +27,8 @@ pub struct KeySet {
     keys: Vec<Key>,
     skipped: Vec<SkippedKey>,
     refused: Vec<Box<str>>,
+    /// Where the document had secrets.
+    exposed: Vec<usize>,
 }
 
 /// A key of a set that is not used.
@@ -93,6 +95,7 @@ impl KeySet {
             keys: keys.into_iter().collect(),
             skipped: Vec::new(),
             refused: Vec::new(),
+            exposed: Vec::new(),
         }
     }
 
@@ -118,6 +121,9 @@ impl KeySet {
 
         let mut set = Self::default();
         for (index, entry) in entries.iter().enumerate() {
+            if ["d", "k"].iter().any(|secret| entry.get(secret).is_some()) {
+                set.exposed.push(index);
+            }
             match read_key(entry, allowed) {
                 Ok(key) => set.keys.push(key),
                 Err(reason) => set.skipped.push(SkippedKey { index, reason }),
@@ -144,6 +150,13 @@ impl KeySet {
     #[must_use]
     pub fn skipped(&self) -> &[SkippedKey] {
         &self.skipped
+    }
+
+    /// Where in the document secrets stand that have no place there (RFC 7517 §9): a shared secret, or the private half of a key.
+    /// They are not taken, and whoever reads the document can sign with them.
+    #[must_use]
+    pub fn exposed(&self) -> &[usize] {
+        &self.exposed
     }
 
     /// Takes the place of `previous`: keys that were in it already are kept from there, so that it goes on vouching for

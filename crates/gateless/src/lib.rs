@@ -1,8 +1,8 @@
 //! Bearer-token security for Rust services as composable Tower layers.
 //!
 //! ```text
-//! request ─► FailureLimit ─► BearerAuth │ Introspection ─► Denylist ─► RateLimit ─► ScopeGuard ─► handler
-//!            who guesses?    who is it?                    revoked?    too much?    may they?
+//! request ─► AuditLog ─► FailureLimit ─► BearerAuth │ Introspection ─► Denylist ─► RateLimit ─► ScopeGuard ─► handler
+//!            records     who guesses?    who is it?                    revoked?    too much?    may they?
 //! ```
 //!
 //! Each service checks its tokens itself: there is no gateway to be slow, wrong or down for everybody. A layer mounts
@@ -35,6 +35,7 @@
 //!
 //! | stage | feature | refuses with (HTTP / gRPC) |
 //! |---|---|---|
+//! | `audit::AuditLog` | `audit` | 503 / 14 while it cannot be recorded, if that is the choice |
 //! | [`bearer::BearerAuth`](mod@crate::bearer) | `bearer`, `jwks` | 400, 401 / 16; 503 / 14 while keys cannot be had |
 //! | `introspection::Introspection` | `introspection` | the same; 503 / 14 while the authorization server cannot be asked |
 //! | `hybrid::HybridAuth` | `introspection` | what the two above say |
@@ -52,7 +53,7 @@
 //! `bearer`, `jwks`, `scope` and `aws_lc_rs` are on by default. With `default-features = false` and `scope` alone no
 //! cryptography and no HTTP client is compiled. `axum` adds extractors, `metrics` counters, `resource_metadata` the
 //! document that tells clients where tokens come from, `rust_crypto` a backend in pure Rust.
-//! `introspection` adds opaque tokens, `denylist` what ends a token before its time, `limit` how much a caller may have. `openapi` and `proto` read what each route asks for from the document or the
+//! `introspection` adds opaque tokens, `denylist` what ends a token before its time, `limit` how much a caller may have, `audit` a record of each decision. `openapi` and `proto` read what each route asks for from the document or the
 //! `.proto` files of a service.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

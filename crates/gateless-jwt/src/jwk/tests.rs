@@ -282,6 +282,15 @@ fn te_23_secrets_are_never_taken_from_a_document() {
 }
 
 #[test]
+fn te_23_what_a_document_exposes_is_told() {
+    let jwk = signer(Algorithm::ES256).jwk();
+    let private = merged(jwk.clone(), json!({ "kid": "other", "d": encode([7; 32]) }));
+    let secret = signer(Algorithm::HS256).jwk();
+    let set = read(&[jwk, private, secret]).unwrap();
+    assert_eq!(set.exposed(), [1, 2]);
+}
+
+#[test]
 fn te_23_private_members_are_ignored() {
     let issuer = signer(Algorithm::ES256);
     let private = merged(issuer.jwk(), json!({ "d": encode([7; 32]) }));

@@ -56,6 +56,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "audit_otlp")]
+#[cfg_attr(docsrs, doc(cfg(feature = "audit_otlp")))]
+pub use gateless_audit::OtlpSink;
 pub use gateless_audit::{
     AuditLine, AuditReceiver, AuditSink, Batch, BootId, ChannelSink, Durability, Entry, Event,
     FileSink, InvalidKey, InvalidSeal, PseudonymKey, SealKey, SealPublicKey, Signal, SignalKind,

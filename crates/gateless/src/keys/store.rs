@@ -305,6 +305,14 @@ impl KeyStore {
                         "key skipped"
                     );
                 }
+                for index in keys.exposed() {
+                    tracing::error!(
+                        name: "gateless.keys.exposed",
+                        issuer = &*self.issuer,
+                        index,
+                        "the issuer publishes a secret: whoever reads its keys can sign with it"
+                    );
+                }
                 let next = Held {
                     keys,
                     version: held.version + 1,

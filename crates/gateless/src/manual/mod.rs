@@ -10,11 +10,14 @@
 //! | `introspection` | what about tokens that say nothing by themselves? |
 //! | `revocation` | how does a token end before its time, everywhere? |
 //! | `limits` | how much may a caller have, and who slows down whoever guesses? |
+//! | `audit` | who did what, and can that be trusted later? |
 //! | [`failing_closed`] | what happens in an outage, and what can be done in an emergency? |
 //! | [`refusals`] | what does a caller see, and what do I see? |
 //! | [`observing`] | what is counted and logged, under which names? |
 #![cfg(all(feature = "jwks", feature = "scope"))]
 
+#[cfg(feature = "audit")]
+pub mod audit;
 pub mod failing_closed;
 pub mod getting_started;
 #[cfg(feature = "introspection")]

@@ -34,6 +34,12 @@
 //! | `gateless_limit_requests_total` | counter | `limit`, `result`: `admitted`, `refused`, `shadowed`, `unlimited`, `let_through`, `unavailable` | requests that a `RateLimit` decided on; `limit` is its name. `shadowed` ones would have been refused; those that were `let_through` or `unavailable` came while the store of a fleet was away |
 //! | `gateless_limit_store_calls_total` | counter | `result`: `granted`, `refused`, `failed`, `timed_out` | calls of the store in which a fleet counts its limits, by how they ended |
 //! | `gateless_limit_without_store_total` | counter | `policy`: `closed`, `share`, `open` | requests that were decided on without that store, by what `LimitOutage` says |
+//! | `gateless_audit_requests_total` | counter | `outcome`, `reason`, `route` | requests that were recorded or counted; `route` is one that the router matched, a gRPC method that is there, or `none` |
+//! | `gateless_audit_missed_total` | counter | `result`: `lost`, `unserved` | requests that have no record, and requests that were not served for that |
+//! | `gateless_audit_write_failures_total` | counter | – | attempts to write that failed |
+//! | `gateless_audit_waiting` | gauge | – | records that are not written yet, with those of requests under way |
+//! | `gateless_audit_sink_lost_total` | counter | `sink` | records that a sink has lost which are in the chain |
+//! | `gateless_audit_signals_total` | counter | `signal`: `validation_failures`, `revoked_token`, `many_places`, `unusual_rate` | what operators have to hear about |
 //! | `gateless_reloads_total` | counter | `result`: `applied`, `refused` | new configurations |
 //!
 //! `code` and `reason` are those of [`Rejection`](crate::Rejection), `issuer` is one of those configured, `stage` the
@@ -62,6 +68,7 @@
 //! | `gateless.keys.fetch` | info, a span | `issuer` | a fetch, from its beginning to its end |
 //! | `gateless.keys.fetched` | debug | `issuer`, `is_new`, `keys` | keys came, or were unchanged |
 //! | `gateless.keys.skipped` | debug | `issuer`, `index`, `reason` | a key of a set cannot be used |
+//! | `gateless.keys.exposed` | error | `issuer`, `index` | the issuer publishes a shared secret or the private half of a key: whoever reads its keys can sign |
 //! | `gateless.keys.failed` | warn | `issuer`, `error`, `held` | a fetch failed; `held` is how the keys stand |
 //! | `gateless.keys.discarded` | debug | `issuer` | keys came too late, after a purge |
 //! | `gateless.keys.purged` | warn | `issuer` | keys were thrown away by hand |
@@ -96,6 +103,20 @@
 //! | `gateless.limit.store_back` | info | – | it answers again |
 //! | `gateless.limit.crowded` | warn | `unlogged` | a limit has more callers than places for them, and strangers begin with less; at most once a second |
 //! | `gateless.limit.shadowed` | debug | `limit`, `reason` | a limit in shadow would have refused a request |
+//! | `gateless.audit.failed` | error | `sink`, `error` | records cannot be written; once for an outage |
+//! | `gateless.audit.recovered` | info | `sink` | they are written again |
+//! | `gateless.audit.given_up` | error | `sink`, `records` | records are lost, as the time to write them at the end was over |
+//! | `gateless.audit.died` | error | – | the thread that writes has panicked: nothing is recorded any more |
+//! | `gateless.audit.file_gone` | warn | `path` | the file was deleted or renamed by somebody else; a new one begins |
+//! | `gateless.audit.file_changed` | warn | `path` | somebody else has written to the file; a new one begins |
+//! | `gateless.audit.not_rotated` | warn | `path`, `error` | a new file cannot be begun; the old one grows |
+//! | `gateless.audit.not_deleted` | warn | `path`, `error` | old files cannot be deleted |
+//! | `gateless.audit.aside_failed` | warn | `sink`, `error` | a further sink cannot be written to; once for an outage |
+//! | `gateless.audit.aside_back` | info | `sink` | it works again |
+//! | `gateless.audit.otlp_refused` | warn | `status` | a collector does not take records; they are dropped |
+//! | `gateless.audit.record` | info, warn | `kind`, `seq`, `outcome`, `reason`, `route`, `status`, `record` | a record, where a `TracingSink` is |
+//! | `gateless.audit.listener_panicked` | error | – | a listener of signals has panicked |
+//! | `gateless.audit.signals_withheld` | warn | | more signals of one kind than anybody reads: the rest of the minute is left out |
 //! | `gateless.reloaded` | info | `epoch` | a new configuration decides |
 //! | `gateless.not_reloaded` | error | `epoch`, `error` | it could not be used; the old one goes on |
 //!

@@ -1,7 +1,7 @@
 //! # Which layer goes where
 //!
 //! ```text
-//! request ─► StripIdentityHeaders ─► FailureLimit ─► BearerAuth ─► Denylist ─► RateLimit ─► ScopeGuard ─► handler
+//! request ─► AuditLog ─► StripIdentityHeaders ─► FailureLimit ─► BearerAuth ─► Denylist ─► RateLimit ─► ScopeGuard ─► handler
 //! ```
 //!
 //! - **One layer authenticates**: [`BearerAuth`](crate::bearer::BearerAuth), `Introspection`, or `HybridAuth` where some
@@ -9,6 +9,8 @@
 //! - **Cross-origin requests**: a browser asks with an `OPTIONS` request that carries no token. Put the CORS layer
 //!   *outside* of [`BearerAuth`](crate::bearer::BearerAuth), so that it answers those itself. `BearerAuth` lets no
 //!   `OPTIONS` request through without a token.
+//! - **`AuditLog`** goes outside of all of them, so that it sees what each refuses. On a router of axum, `Router::layer` lets it know the route;
+//!   around a whole router it learns of it from the stages inside. What is outside of it, such as CORS, is not recorded.
 //! - **Tracing and compression** go outside too. `BearerAuth` marks the `Authorization` field as sensitive only on the
 //!   request that it hands on: an outer layer that prints header fields prints the token. Use
 //!   `tower_http::sensitive_headers` there.
