@@ -157,3 +157,23 @@ async fn tl_18_numbers_and_time_since_the_start_go_on_when_the_clock_is_set() {
     let epoch = "1970-01-01T00:00:00.000Z";
     assert_eq!(field("time"), ["2025-06-15T15:06:40.000Z", epoch, epoch]);
 }
+
+/// What was sent, and what was found out about it, is in no part of an answer.
+#[tokio::test]
+async fn tl_12_an_answer_says_nothing_of_what_was_sent() {
+    use crate::support::{Protocol, auth, bearer, issuer, send};
+
+    let token = issuer()
+        .token()
+        .header("kid", "canary-key-of-nobody")
+        .audience("https://canary-audience.example.com")
+        .subject("canary-subject-of-nobody")
+        .mint();
+    for protocol in Protocol::ALL {
+        let request = protocol.request().header("authorization", bearer(&token));
+        let answer = send(&auth(), request.body(String::new()).unwrap()).await;
+        answer.keeps(&token);
+        answer.keeps("canary-key-of-nobody canary-audience canary-subject-of-nobody");
+        answer.keeps(crate::support::ISSUER);
+    }
+}

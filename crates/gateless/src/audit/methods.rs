@@ -40,3 +40,53 @@ impl Methods {
         Some(method)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use gateless_audit::BootId;
+    use gateless_core::Monotonic;
+    use http::{Request, Uri};
+
+    use super::*;
+    use crate::audit::arrival::Arrival;
+    use crate::gate::Head;
+
+    fn name(methods: &mut Methods, path: &str, grpc_status: Option<u16>) -> Option<String> {
+        let uri: Uri = path.parse().unwrap();
+        let request = Request::post(uri).header("content-type", "application/grpc");
+        let request = request.body(()).unwrap();
+        let at = Monotonic::from_start(std::time::Duration::ZERO);
+        let arrival = Arrival::new(Head::of(&request), None, at);
+        let trail = Trail::new(BootId::random(), arrival);
+        let closing = Closing {
+            at,
+            outcome: Outcome::Allowed,
+            status: Some(200),
+            grpc_status,
+            is_grpc: grpc_status.is_some(),
+            latency_us: 0,
+            end: None,
+        };
+        methods
+            .name(&trail, &Facts::default(), &closing)
+            .map(str::to_owned)
+    }
+
+    #[test]
+    fn tl_16_made_up_methods_are_no_labels() {
+        let mut methods = Methods::default();
+        for n in 0..5_000 {
+            let path = format!("/made.Up/Method{n}");
+            assert_eq!(name(&mut methods, &path, Some(NO_SUCH_METHOD)), None);
+            // Whatever is no gRPC service answers anything.
+            assert_eq!(name(&mut methods, &path, None), None);
+        }
+        for n in 0..5_000 {
+            let path = format!("/there.Is/Method{n}");
+            let named = name(&mut methods, &path, Some(0));
+            assert_eq!(named.is_some(), n < Methods::MOST, "{n}");
+        }
+        let known = name(&mut methods, "/there.Is/Method7", Some(NO_SUCH_METHOD));
+        assert_eq!(known.as_deref(), Some("there.Is/Method7"));
+    }
+}
