@@ -135,7 +135,8 @@ impl Writer {
     fn rest(&self, is_idle: bool) {
         if !is_idle {
             // While a group is written and synced, the next one gathers by itself.
-            if self.durability == Durability::Queued {
+            let is_behind = self.queue.len() >= MOST_AT_ONCE;
+            if self.durability == Durability::Queued && !is_behind {
                 thread::sleep(GATHERING);
             }
         } else if self.queue.may_sleep() && !self.has_orders() {
