@@ -159,10 +159,10 @@ fn nobody_writes(words: &[&str]) {
     let found: Vec<_> = shipped
         .iter()
         .filter(|(_, line)| words.iter().any(|word| line.contains(word)))
-        // The scripts that Redis runs: their text is read in review like any other.
+        // The scripts that Redis runs, and the form of a record: their text is read in review like any other.
         .filter(|(_, line)| {
-            let scripts = ["append.lua", "take.lua"];
-            !scripts
+            let texts = ["append.lua", "take.lua", "../schema/record.schema.json"];
+            !texts
                 .map(|name| format!("= include_str!(\"{name}\");"))
                 .iter()
                 .any(|end| line.ends_with(end))

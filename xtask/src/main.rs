@@ -1,6 +1,7 @@
 //! The chores of this workspace, in Rust, so that a fresh machine needs nothing else to start with.
 
 mod arrows;
+mod canary;
 mod cargo;
 mod compiler;
 mod lints;
@@ -9,6 +10,7 @@ mod node;
 mod redis;
 mod step;
 mod suite;
+mod tee;
 
 use std::env;
 use std::process::ExitCode;

@@ -1,11 +1,17 @@
 //! `cargo xtask test`: every test there is. Nothing is skipped; what is missing is fetched, or named.
 
+use std::fs;
+use std::io;
+use std::path::Path;
+
 use crate::arrows;
+use crate::canary;
 use crate::cargo::{Workspace, cargo};
 use crate::compiler;
 use crate::node::Node;
 use crate::redis::Redis;
 use crate::step::{Failure, run, step};
+use crate::tee::Tee;
 
 pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
     compiler::check(workspace)?;
@@ -24,20 +30,41 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
             "--tests",
         ]))
     })?;
+    // `CARGO_TARGET_TMPDIR` of the tests.
+    let audit = workspace.target.join("tmp").join("audit");
+    clear(&audit)?;
+    let output = Tee::create(&workspace.target.join("test-output.log"))?;
     step("tests with the backend in pure Rust alone", || {
-        run(&mut cargo([
+        output.run(&mut cargo([
             "test",
             "-p",
             "gateless-jwt",
             "--no-default-features",
             "--features",
             "rust_crypto",
+            "--",
+            "--show-output",
         ]))
     })?;
     step("tests", || {
         let mut command = cargo(["test", "--workspace", "--all-features"]);
+        command.args(["--", "--show-output"]);
         node.provide_to(&mut command);
         redis.provide_to(&mut command);
-        run(&mut command)
+        output.run(&mut command)
+    })?;
+    step("no token in the output and the audit files", || {
+        canary::search(&[output.path().to_owned(), audit])
     })
+}
+
+/// What an earlier run left would be looked through, too.
+fn clear(folder: &Path) -> Result<(), Failure> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let says = format!("{} cannot be cleared: {error}", folder.display());
+            Err(Failure::new(says))
+        }
+        _ => Ok(()),
+    }
 }

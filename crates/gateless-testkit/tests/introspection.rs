@@ -97,7 +97,7 @@ async fn the_issuer_tells_what_its_opaque_tokens_are_about() {
         "exp": now + 300,
     });
     let token = issuer.opaque_token().mint();
-    assert_eq!(token.len(), 43);
+    assert!(token.starts_with("gateless-test-opaque-"));
     assert_eq!(introspect(&issuer, &token).await, good);
     assert_ne!(issuer.opaque_token().mint(), token);
 

@@ -1,9 +1,14 @@
 //! TL: what is recorded of requests, by the layer alone and on whole pipelines.
 
 mod answers;
+#[cfg(unix)]
+mod files;
 mod flood;
 mod identity;
+#[cfg(unix)]
+mod kill;
 mod pressure;
+mod served;
 mod streams;
 mod texts;
 
