@@ -312,6 +312,8 @@ async fn a_further_sink_holds_up_nobody_and_what_it_loses_is_recorded() {
     }
     assert_eq!(world.written("gap").await.len(), 0, "not with each record");
     further.stick(false);
+    // What is lost behind the end could not be told any more.
+    eventually("it has caught up", || further.lines().len() > 1_024).await;
     world
         .audit
         .handle()
