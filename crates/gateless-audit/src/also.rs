@@ -17,7 +17,7 @@ use crate::sink::{AuditSink, Durability};
 
 /// Runs a sink beside the first one, on a thread of its own: however slow or broken it is, it holds up nobody.
 ///
-/// Batches wait in a queue that has a bound. A batch that finds it full is dropped. One that cannot be written is tried again,
+/// Batches wait in a queue that has a bound, and holds 64 MiB at most. A batch that finds it full is dropped. One that cannot be written is tried again,
 /// after 100 milliseconds first and every second later, for a minute; then it is dropped, and the next one is tried. What is
 /// dropped is counted, in lines, and so is what the sink itself gives up: [`lost`](Self::lost).
 ///
@@ -61,6 +61,9 @@ struct Shared {
     ended: Condvar,
 }
 
+/// So many bytes wait at most, in however few batches.
+const MAX_BYTES: usize = 64 << 20;
+
 /// How long a batch is tried.
 #[derive(Clone, Copy)]
 struct Pace {
@@ -80,6 +83,8 @@ impl Pace {
 #[derive(Default)]
 struct State {
     queue: VecDeque<Arc<Batch>>,
+    /// How many bytes wait.
+    bytes: usize,
     /// How many lines are with the thread now.
     in_hand: u64,
     lost: u64,
@@ -131,10 +136,13 @@ impl Aside {
     /// Hands on a batch, or drops it where there is no room. Never waits for the sink.
     pub fn offer(&self, batch: Arc<Batch>) {
         let mut state = self.shared.state();
-        if state.has_ended || state.queue.len() >= self.shared.capacity {
+        let bytes = state.bytes.saturating_add(batch.as_bytes().len());
+        let is_full = state.queue.len() >= self.shared.capacity || bytes > MAX_BYTES;
+        if state.has_ended || is_full {
             state.lost += lines(&batch);
             return;
         }
+        state.bytes = bytes;
         state.queue.push_back(batch);
         drop(state);
         self.shared.wake.notify_one();
@@ -211,8 +219,10 @@ impl Drop for Ended<'_> {
     }
 }
 
+/// How many lines are lost with a batch. What only says that others are lost does not count: else a loss would make the next one.
 fn lines(batch: &Batch) -> u64 {
-    batch.len() as u64
+    let is_gap = |line: &&str| line.contains("\"kind\":\"gap\",");
+    (batch.len() - batch.lines().filter(is_gap).count()) as u64
 }
 
 impl Shared {
@@ -249,6 +259,7 @@ impl Shared {
         let state = self.wake.wait_while(self.state(), is_waiting);
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         let batch = state.queue.pop_front()?;
+        state.bytes -= batch.as_bytes().len();
         state.in_hand = lines(&batch);
         Some(batch)
     }
@@ -405,6 +416,24 @@ mod tests {
         assert_eq!(aside.lost(), 7);
         tells.send(Ok(())).unwrap();
         assert_eq!(aside.close(Duration::from_secs(3600)), 0);
+    }
+
+    #[test]
+    fn tl_06_what_waits_has_a_bound_in_bytes_too_and_a_gap_that_is_lost_is_none() {
+        let (sink, asks, _tells) = told();
+        let aside = Aside::spawn_at(sink, 99, QUICK).unwrap();
+        aside.offer(batch(1));
+        assert_eq!(asks.recv().unwrap(), 1);
+        let mut large = Batch::new();
+        large.push(&"x".repeat(33 << 20));
+        large.push("{\"v\":1,\"kind\":\"gap\",\"lost\":1}");
+        let large = Arc::new(large);
+        aside.offer(Arc::clone(&large));
+        assert_eq!(aside.lost(), 0);
+        aside.offer(large);
+        assert_eq!(aside.lost(), 1);
+        aside.offer(batch(1));
+        assert_eq!(aside.lost(), 0);
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub struct Chain {
     /// The number of the next record.
     seq: u64,
     prev: LineHash,
+    /// What checkpoints promise.
+    heartbeat_secs: Option<u64>,
     /// What the next checkpoint covers.
     open: Tree,
     line: Vec<u8>,
@@ -50,9 +52,17 @@ impl Chain {
             boot,
             seq: 0,
             prev: LineHash::ZERO,
+            heartbeat_secs: None,
             open: Tree::new(),
             line: Vec::new(),
         }
+    }
+
+    /// Says in each checkpoint after how many seconds at most another one comes, so that this is signed too.
+    #[must_use]
+    pub const fn heartbeat(mut self, secs: u64) -> Self {
+        self.heartbeat_secs = Some(secs);
+        self
     }
 
     /// Whose chain it is.
@@ -119,6 +129,7 @@ impl Chain {
             self.seq,
             covered.root(),
             self.prev,
+            self.heartbeat_secs,
         );
         self.append(Event::Checkpoint(checkpoint), time, up, batch)
     }

@@ -22,6 +22,9 @@ pub struct Checkpoint {
     pub root: LineHash,
     /// The hash of the last line that it covers.
     pub head: LineHash,
+    /// After how many seconds at most another one comes.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub heartbeat_secs: Option<u64>,
     /// The id of the key that signed it.
     pub key: Box<str>,
     /// Ed25519 (RFC 8032) over all of it.
@@ -36,12 +39,14 @@ impl Checkpoint {
         end: u64,
         root: LineHash,
         head: LineHash,
+        heartbeat_secs: Option<u64>,
     ) -> Self {
         let mut checkpoint = Self {
             first,
             end,
             root,
             head,
+            heartbeat_secs,
             key: key.id().into(),
             signature: Signature::NONE,
         };
@@ -58,7 +63,7 @@ impl Checkpoint {
             time: entry.time,
             up_us: entry.up_us,
         };
-        key.has_signed(&self.message(&place), &self.signature)
+        *key.id() == *self.key && key.has_signed(&self.message(&place), &self.signature)
     }
 
     /// What is signed: one line for each part, after the name of the format. The instance is the last, as it may hold a line feed.
@@ -74,12 +79,16 @@ impl Checkpoint {
             end,
             root,
             head,
+            heartbeat_secs,
             key,
             signature: _,
         } = self;
+        let heartbeat = heartbeat_secs
+            .map(|secs| secs.to_string())
+            .unwrap_or_default();
         let time = time.as_millis();
         format!(
-            "gateless audit checkpoint 1\n{boot}\n{time}\n{first}\n{end}\n{root}\n{head}\n{key}\n{up_us}\n{instance}"
+            "gateless audit checkpoint 1\n{boot}\n{time}\n{first}\n{end}\n{root}\n{head}\n{key}\n{up_us}\n{heartbeat}\n{instance}"
         )
         .into_bytes()
     }

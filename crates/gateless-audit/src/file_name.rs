@@ -5,6 +5,7 @@
 //! `audit.20261122T200911.123Z-9744c580-000001.jsonl`. So the names sort as the files were written, as long as nobody sets the
 //! clock back.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -123,13 +124,22 @@ pub fn set(current: &Path) -> io::Result<Vec<PathBuf>> {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
-    let mut rotated = Vec::new();
+    let mut rotated: Vec<(Rotated, PathBuf)> = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
         let path = current.with_file_name(name);
         rotated.extend(parse(current, &path).map(|rotated| (rotated, path)));
     }
-    rotated.sort();
+    // The files of a run stand together and in their order, also when somebody set the clock back between two of them.
+    let mut begins: HashMap<u32, Timestamp> = HashMap::new();
+    for (name, _) in &rotated {
+        let begin = begins.entry(name.boot).or_insert(name.time);
+        *begin = (*begin).min(name.time);
+    }
+    rotated.sort_by_key(|(name, _)| {
+        let begin = begins.get(&name.boot).copied();
+        (begin, name.boot, name.number, name.time)
+    });
     let mut paths: Vec<_> = rotated.into_iter().map(|(_, path)| path).collect();
     if current.try_exists()? {
         paths.push(current.to_owned());
@@ -208,6 +218,24 @@ mod tests {
         );
         assert_eq!(parse(current, &path), Some(rotated));
         assert_eq!(super::current(&path).as_deref(), Some(current));
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_does_not_part_the_files_of_a_run() {
+        let folder = std::env::temp_dir().join(format!("gateless-audit-{}", BootId::random()));
+        fs::create_dir_all(&folder).unwrap();
+        let names = [
+            "audit.20261122T200000.000Z-9744c580-000001.jsonl",
+            "audit.20261122T190000.000Z-9744c580-000002.jsonl",
+            "audit.20261122T203000.000Z-9744c580-000003.jsonl",
+            "audit.20261122T193000.000Z-00000000-000001.jsonl",
+        ];
+        for name in names {
+            fs::write(folder.join(name), "").unwrap();
+        }
+        let paths = set(&folder.join("audit.jsonl")).unwrap();
+        assert_eq!(paths, names.map(|name| folder.join(name)));
+        fs::remove_dir_all(folder).unwrap();
     }
 
     #[test]

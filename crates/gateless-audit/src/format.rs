@@ -6,7 +6,7 @@
 //! The hash of a line is the SHA-256 of a zero byte and the line without its line feed, in base64url; a checkpoint signs the root
 //! of a Merkle tree over such hashes as in RFC 6962 section 2.1. What is signed (Ed25519, RFC 8032) is this text, with a line feed between the
 //! lines and none at the end: `gateless audit checkpoint 1`, then `boot`, `time` in milliseconds since 1970, `first`, `end`,
-//! `root`, `head`, `key`, `up_us`, `instance`.
+//! `root`, `head`, `key`, `up_us`, `heartbeat_secs` (an empty line where it is absent), `instance`.
 //!
 //! # Every record
 //!
@@ -58,12 +58,12 @@
 //! | `policy_epoch` (can be absent) | The number of the configuration that decided. |
 //! | `scopes_required` (can be absent) | The scopes that were asked for. |
 //! | `scopes_granted` (can be absent) | The scopes that the token grants. |
-//! | `limits` (can be absent) | What limits said. |
+//! | `limits` (can be absent) | What rate limits said. |
 //! | `flags` (can be absent) | What was unusual about the decision. Of `stale_keys`, `stale_introspection`, `stale_denylist`, `open_denylist`, `anonymous`, `exposed`. |
 //! | `peer` (can be absent) | Where the request came from. |
 //! | `agent` (can be absent) | What kind of client it says it is. |
 //! | `trace` (can be absent) | The trace that it belongs to. |
-//! | `end` (can be absent) | How the response ended. One of `complete`, `aborted`, `failed`, `withheld`. |
+//! | `end` (can be absent) | How the response ended. One of `complete`, `aborted`, `failed`, `withheld`, `upgraded`. |
 //! | `sent_bytes` (can be absent) | Bytes of the body that were handed on. |
 //! | `duration_us` (can be absent) | Microseconds that all of it took. |
 //!
@@ -72,7 +72,7 @@
 //! | field | meaning |
 //! |---|---|
 //! | `of` | The number of the request's record. |
-//! | `end` | How the response ended. One of `complete`, `aborted`, `failed`, `withheld`. |
+//! | `end` | How the response ended. One of `complete`, `aborted`, `failed`, `withheld`, `upgraded`. |
 //! | `grpc_status` (can be absent) | The gRPC status in the trailers. |
 //! | `sent_bytes` | Bytes of the body that were handed on. |
 //! | `duration_us` | Microseconds that all of it took. |
@@ -93,7 +93,7 @@
 //! |---|---|
 //! | `sink` (can be absent) | The sink that lost records which are in this chain; none where the chain itself lacks them. |
 //! | `lost` | Requests that were served and have no record; of another sink, records. |
-//! | `unserved` | Requests that got 503, as they could not be recorded. |
+//! | `unserved` | Requests that were not served, as they could not be recorded: they got 503, or their client did not wait. |
 //! | `since` | When that began. |
 //!
 //! # `signal`: an operator has to hear about it
@@ -118,6 +118,7 @@
 //! | `end` | Its own number: that of the record behind the last that it covers. |
 //! | `root` | The root of the tree over the lines (RFC 6962). |
 //! | `head` | The hash of the last line that it covers. |
+//! | `heartbeat_secs` (can be absent) | After how many seconds at most another one comes. |
 //! | `key` | The id of the key that signed it. |
 //! | `signature` | Ed25519 over all of the record, in base64url. |
 //!
@@ -274,6 +275,8 @@ mod tests {
         for event in events {
             chain.append(event, time, Duration::ZERO, &mut batch);
         }
+        chain.checkpoint(&SealKey::random(), time, Duration::ZERO, &mut batch);
+        let mut chain = chain.heartbeat(60);
         chain.checkpoint(&SealKey::random(), time, Duration::ZERO, &mut batch);
         batch
             .lines()

@@ -223,10 +223,10 @@ fn unmapped(
 
 /// The caller, who can be unknown: the class asks for one.
 fn user(request: &Request<'_>) -> Value {
-    let (user, service, unknown) = (1, 4, 0);
+    let (user, other, unknown) = (1, 99, 0);
     let kind = match request.subject_kind.as_deref() {
         Some("user") => user,
-        Some("client") => service,
+        Some("client") => other,
         _ => unknown,
     };
     let mut caller = Map::new();
@@ -235,6 +235,10 @@ fn user(request: &Request<'_>) -> Value {
         None => caller.insert("name".into(), json!("unknown")),
     };
     caller.insert("type_id".into(), json!(kind));
+    if kind == other {
+        // The schema has a name for it only where it means an account of the system.
+        caller.insert("type".into(), json!("Service"));
+    }
     if let Some(token) = &request.token {
         caller.insert("credential_uid".into(), json!(&**token));
     }

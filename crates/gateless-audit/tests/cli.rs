@@ -235,6 +235,107 @@ fn tl_08_only_a_live_log_may_end_with_a_part_of_a_line() {
 }
 
 #[test]
+fn a_folder_is_read_by_the_names_of_its_files_and_what_is_no_log_is_named() {
+    // The name of the folder says nothing.
+    let folder = Folder::new();
+    let checkpoints = folder.path.join("checkpoints");
+    fs::rename(folder.path.join("log"), &checkpoints).unwrap();
+    let rotated = Rotated {
+        time: Timestamp::from_millis(NOW),
+        boot: 1,
+        number: 1,
+    };
+    let copies = checkpoints.join("audit.checkpoints.jsonl");
+    fs::copy(&copies, file_name::format(&copies, &rotated)).unwrap();
+    fs::write(checkpoints.join("other.jsonl"), "{}\n").unwrap();
+    fs::create_dir(checkpoints.join("folder.jsonl")).unwrap();
+    let output = folder.run(&["verify", "--key", "pub.pem", "checkpoints"]);
+    assert_code(&output, 0);
+    assert!(text(&output).contains("nothing is wrong in 12 lines"));
+    let says = String::from_utf8(output.stderr).unwrap();
+    assert!(says.contains("other.jsonl is skipped"), "{says}");
+    assert!(
+        says.contains("audit.checkpoints.jsonl is skipped"),
+        "{says}"
+    );
+    assert!(!says.contains("folder.jsonl"), "{says}");
+    // The second place brings its full files along.
+    let path = "checkpoints/audit.checkpoints.jsonl";
+    let args = [
+        "verify",
+        "--key",
+        "pub.pem",
+        "--checkpoints",
+        path,
+        "checkpoints",
+    ];
+    let output = folder.run(&args);
+    assert_code(&output, 0);
+    let says = text(&output);
+    assert!(
+        says.contains("the second place has 8 checkpoints since 2026-11-18"),
+        "{says}"
+    );
+    fs::write(&copies, "{\"v\":1").unwrap();
+    assert_code(&folder.run(&args), 0);
+}
+
+#[test]
+fn a_log_of_another_instance_or_of_none_is_a_finding() {
+    let folder = Folder::new();
+    let args = ["verify", "--instance", "orders-1", "log"];
+    assert_code(&folder.run(&args), 0);
+    let output = folder.run(&["verify", "--instance", "orders-2", "log"]);
+    assert_code(&output, 1);
+    assert!(text(&output).contains("other_instance"));
+    fs::create_dir(folder.path.join("empty")).unwrap();
+    fs::write(folder.path.join("empty/audit.jsonl"), "").unwrap();
+    assert_code(&folder.run(&["verify", "empty"]), 0);
+    assert_code(
+        &folder.run(&["verify", "--instance", "orders-1", "empty"]),
+        1,
+    );
+    assert_code(&folder.run(&["verify", "--now", "empty"]), 1);
+}
+
+#[test]
+fn what_was_found_is_in_the_exit_code_also_where_nobody_reads() {
+    let folder = Folder::new();
+    folder.change(|lines| lines[2] = lines[2].replace("allowed", "denied"));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_gateless-audit"))
+        .args(["verify", "log"])
+        .current_dir(&folder.path)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_token_is_no_argument() {
+    let folder = Folder::new();
+    let token = "e30.e30.c2ln";
+    let args = [
+        "query",
+        "--pseudonyms",
+        "k=names",
+        "--issuer",
+        IDP,
+        "--token-id",
+    ];
+    let output = folder.run(&[&args[..], &[token, "log"]].concat());
+    assert_code(&output, 2);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--token-id -"));
+    assert_code(
+        &folder.run_with(&[&args[..], &["-", "log"]].concat(), token),
+        0,
+    );
+    let output = folder.run_with(&["query", "--token-id", "-", "log"], token);
+    assert_code(&output, 2);
+}
+
+#[test]
 fn what_cannot_be_read_is_no_finding() {
     let folder = Folder::new();
     for args in [
@@ -400,7 +501,7 @@ fn new_keys_are_for_their_owner_and_replace_nothing() {
     assert!(!says.contains("PRIVATE"));
     assert_code(&folder.run(&["pseudonym-key", "new-names"]), 0);
     let secret = fs::read_to_string(folder.path.join("new-names")).unwrap();
-    assert_eq!(secret.len(), 45);
+    assert_eq!(secret.len(), 44);
     for file in ["seal.pem", "new-names"] {
         #[cfg(unix)]
         {

@@ -299,3 +299,17 @@ async fn a_record_says_what_was_decided_by_then() {
         (&"allowed".into(), None)
     );
 }
+
+/// What is said on a connection that was handed over is not recorded, and that is.
+#[tokio::test]
+async fn an_upgrade_is_the_end() {
+    let world = World::new();
+    let service = service_fn(async |_: Request<String>| {
+        let response = Response::builder().status(101).body(String::new());
+        Ok::<_, Infallible>(response.unwrap())
+    });
+    let request = Request::get("/").body(String::new()).unwrap();
+    drop(world.audit.layer(service).oneshot(request).await.unwrap());
+    assert_eq!(end(&world).await.0, "upgraded");
+    assert_eq!(world.audit.handle().status().waiting, 0);
+}

@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
+use gateless_core::Timestamp;
 
 use super::{Failed, files, show};
 use crate::boot::BootId;
+use crate::file_name;
 use crate::lines::Line;
 use crate::record::time::Written;
 use crate::seal::SealPublicKey;
@@ -30,6 +32,9 @@ pub(super) struct Verify {
     /// As --now, and the log is being written: the last line can be a part of one.
     #[arg(long)]
     live: bool,
+    /// The instance that wrote the log: find chains of others.
+    #[arg(long, value_name = "NAME")]
+    instance: Option<String>,
     /// Print all of the report as JSON.
     #[arg(long)]
     json: bool,
@@ -40,17 +45,36 @@ pub(super) struct Verify {
 
 impl Verify {
     pub(super) fn run(&self, out: &mut impl Write) -> Result<ExitCode, Failed> {
+        // Before anything is read: what is written meanwhile is not older than that.
+        let now = super::now();
         let mut verifier = Verifier::new();
+        if self.now || self.live {
+            verifier = verifier.now(now);
+        }
+        if let Some(name) = &self.instance {
+            verifier = verifier.instance(name.as_str());
+        }
         for key in read_keys(&self.keys)? {
             verifier = verifier.key(key);
         }
-        for path in &self.checkpoints {
+        // A path of the second place brings its full files along.
+        let second_place = files::sets(&self.checkpoints)?;
+        let mut copies = 0u64;
+        let mut since: Option<Timestamp> = None;
+        for path in &second_place {
             let name = path.display().to_string();
             let mut lines = files::open(path)?;
             while let Some(line) = lines.next().map_err(|error| Failed::file(path, &error))? {
                 match line {
-                    Line::Whole => verifier.second_place(&name, lines.number, lines.text()),
-                    Line::Torn => verifier.torn_line(&name, lines.number),
+                    Line::Whole => {
+                        let text = std::str::from_utf8(lines.text()).ok();
+                        if let Some(Ok(entry)) = text.map(crate::line::parse) {
+                            copies += 1;
+                            since = Some(since.map_or(entry.time, |at| at.min(entry.time)));
+                        }
+                        verifier.second_place(&name, lines.number, lines.text());
+                    }
+                    Line::Torn => verifier.second_place_torn(&name, lines.number),
                     Line::Long => verifier.long_line(&name, lines.number),
                 }
             }
@@ -62,25 +86,33 @@ impl Verify {
             while let Some(line) = lines.next().map_err(|error| Failed::file(path, &error))? {
                 match line {
                     Line::Whole => verifier.line(&name, lines.number, lines.text()),
-                    Line::Torn if self.live && paths.last() == Some(path) => {}
+                    Line::Torn if self.live && file_name::current(path).is_none() => {}
                     Line::Torn => verifier.torn_line(&name, lines.number),
                     Line::Long => verifier.long_line(&name, lines.number),
                 }
             }
         }
-        if self.now || self.live {
-            verifier = verifier.now(super::now());
-        }
         let report = verifier.finish();
-        if self.json {
-            writeln!(out, "{}", show::json(&report))?;
+        let printed = if self.json {
+            writeln!(out, "{}", show::json(&report)).map_err(Failed::from)
         } else {
-            self.print(&report, out)?;
+            self.print(&report, copies, since, out)
+        };
+        // What was found is in the exit code, also where nobody reads the rest.
+        match printed.and_then(|()| Ok(out.flush()?)) {
+            Ok(()) | Err(Failed::Unread) => {}
+            Err(failed) => return Err(failed),
         }
         Ok(ExitCode::from(u8::from(!report.is_clean())))
     }
 
-    fn print(&self, report: &Report, out: &mut impl Write) -> Result<(), Failed> {
+    fn print(
+        &self,
+        report: &Report,
+        copies: u64,
+        since: Option<Timestamp>,
+        out: &mut impl Write,
+    ) -> Result<(), Failed> {
         match report.first() {
             Some(first) => writeln!(out, "FIRST BAD POSITION: {}", place(first))?,
             None => writeln!(out, "nothing is wrong in {} lines", report.lines)?,
@@ -111,15 +143,23 @@ impl Verify {
             match &chain.signed {
                 Some(signed) => write!(
                     out,
-                    "signed up to record {} of {}, {} behind it only chained; ",
+                    "signed up to record {} of {} with key {}, {} behind it only chained; ",
                     signed.seq,
                     Written(signed.time),
+                    show::ascii(chain.key.as_deref().unwrap_or_default()),
                     chain.only_chained
                 )?,
                 None => write!(out, "only chained; ")?,
             }
             let end = if chain.is_stopped {
-                "stopped"
+                let is_signed = chain
+                    .signed
+                    .is_some_and(|it| it.seq > 0 && chain.only_chained == 0);
+                if is_signed {
+                    "stopped"
+                } else {
+                    "stopped (not signed)"
+                }
             } else {
                 "no end"
             };
@@ -129,6 +169,13 @@ impl Verify {
             writeln!(
                 out,
                 "no --key: signatures were not checked, so all of it can have been written anew"
+            )?;
+        }
+        if let Some(since) = since {
+            let since = Written(since);
+            writeln!(
+                out,
+                "the second place has {copies} checkpoints since {since}"
             )?;
         }
         if self.checkpoints.is_empty() {

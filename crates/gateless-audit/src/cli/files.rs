@@ -1,6 +1,6 @@
 //! Which files a log has, and their lines.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::BufReader;
@@ -36,22 +36,61 @@ pub(super) fn of(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failed> {
     Ok(files)
 }
 
-/// The current files of the logs in a folder. Copies of checkpoints are no log.
+/// The files at `paths`, each with the full files beside it.
+pub(super) fn sets(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failed> {
+    let mut files = Vec::new();
+    for path in paths {
+        let set = file_name::set(path).map_err(|error| Failed::file(path, &error))?;
+        if set.is_empty() {
+            return Err(Failed::says(format!("{}: not there", path.display())));
+        }
+        files.extend(set);
+    }
+    let mut seen = HashSet::new();
+    files.retain(|file| seen.insert(file.clone()));
+    Ok(files)
+}
+
+/// The current files of the logs in a folder. Copies of checkpoints are no log, and neither is what does not begin with a record.
 fn logs_in(folder: &Path) -> Result<Vec<PathBuf>, Failed> {
-    let mut logs = Vec::new();
-    for entry in fs::read_dir(folder).map_err(|error| Failed::file(folder, &error))? {
-        let path = entry.map_err(|error| Failed::file(folder, &error))?.path();
-        if let Some(current) = file_name::current(&path) {
-            logs.push(current);
-        } else if path.extension() == Some(OsStr::new("jsonl"))
-            && !path.to_string_lossy().contains("checkpoints")
-        {
-            logs.push(path);
+    let failed = |error| Failed::file(folder, &error);
+    let mut logs = BTreeSet::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let path = entry.path();
+        let current = file_name::current(&path);
+        let is_log = current.is_some() || path.extension() == Some(OsStr::new("jsonl"));
+        if is_log && entry.file_type().map_err(failed)?.is_file() {
+            logs.insert(current.unwrap_or(path));
         }
     }
-    logs.sort();
-    logs.dedup();
-    Ok(logs)
+    let mut read = Vec::new();
+    for log in logs {
+        let name = log.file_name().unwrap_or_default().to_string_lossy();
+        if !name.contains("checkpoints") && is_of_records(&log)? {
+            read.push(log);
+        } else {
+            let log = super::show::ascii(&log.display().to_string());
+            eprintln!("gateless-audit: {log} is skipped: it is no log");
+        }
+    }
+    Ok(read)
+}
+
+/// Whether the first whole line of a set of files is a record. Where there is none, nothing speaks against it.
+fn is_of_records(log: &Path) -> Result<bool, Failed> {
+    for path in file_name::set(log).map_err(|error| Failed::file(log, &error))? {
+        let mut lines = open(&path)?;
+        match lines.next().map_err(|error| Failed::file(&path, &error))? {
+            Some(Line::Whole) => {
+                let text = std::str::from_utf8(lines.text()).unwrap_or_default();
+                return Ok(crate::line::parse(text).is_ok());
+            }
+            Some(Line::Long) => return Ok(false),
+            Some(Line::Torn) | None => {}
+        }
+    }
+    Ok(true)
 }
 
 pub(super) fn open(path: &Path) -> Result<Lines<BufReader<File>>, Failed> {

@@ -25,7 +25,7 @@ pub(super) fn seal(file: &Path, out: &mut impl Write) -> Result<ExitCode, Failed
 pub(super) fn pseudonym(file: &Path, out: &mut impl Write) -> Result<ExitCode, Failed> {
     let mut secret = Zeroizing::new([0; 32]);
     getrandom::fill(&mut *secret).map_err(|error| Failed::says(error.to_string()))?;
-    let text = Zeroizing::new(STANDARD.encode(*secret) + "\n");
+    let text = Zeroizing::new(STANDARD.encode(*secret));
     write_new(file, text.as_bytes())?;
     writeln!(
         out,

@@ -93,7 +93,12 @@ pub fn run() -> ExitCode {
         Command::Prove(prove) => prove.run(&mut out),
         Command::Check(check) => check.run(&mut out),
     };
-    match done.and_then(|code| Ok(out.flush().map(|()| code)?)) {
+    let flushed = |code| match out.flush() {
+        // Nobody reads the rest: the code stays what it is.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failed::from(error)),
+        _ => Ok(code),
+    };
+    match done.and_then(flushed) {
         Ok(code) => code,
         Err(Failed::Unread) => ExitCode::SUCCESS,
         Err(Failed::Says(text)) => {

@@ -1,5 +1,6 @@
 //! Which records match.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -118,16 +119,24 @@ impl Query {
     }
 
     fn keys(&self) -> Result<Vec<PseudonymKey>, Failed> {
-        let read = |text: &String| {
+        let mut keys = Vec::new();
+        for text in &self.pseudonyms {
             let failed = || Failed::says("--pseudonyms is ID=FILE");
             let (id, file) = text.split_once('=').ok_or_else(failed)?;
             let secret = Zeroizing::new(files::text(file.as_ref())?);
-            let secret = secret.strip_suffix('\n').unwrap_or(&secret);
-            let secret = secret.strip_suffix('\r').unwrap_or(secret);
-            PseudonymKey::new(id, secret.as_bytes())
-                .map_err(|error| Failed::says(format!("--pseudonyms: {error}")))
-        };
-        self.pseudonyms.iter().map(read).collect()
+            let cut = secret.strip_suffix('\n').unwrap_or(&secret);
+            let cut = cut.strip_suffix('\r').unwrap_or(cut);
+            // A service may have read the file with its line feed, or without.
+            let key = |secret: &str| {
+                PseudonymKey::new(id, secret.as_bytes())
+                    .map_err(|error| Failed::says(format!("--pseudonyms: {error}")))
+            };
+            keys.push(key(cut)?);
+            if cut.len() < secret.len() {
+                keys.push(key(&secret)?);
+            }
+        }
+        Ok(keys)
     }
 
     fn names(
@@ -139,6 +148,11 @@ impl Query {
         let Some(name) = name else {
             return Ok(None);
         };
+        if jwt(name).is_some() {
+            return Err(Failed::says(
+                "this looks like a token: others see arguments, so give `--token-id -` and the token on standard input",
+            ));
+        }
         // A long name is cut in a record.
         let mut names = vec![Text::from(name).to_string()];
         match &self.issuer {
@@ -152,6 +166,9 @@ impl Query {
     fn token_names(&self, keys: &[PseudonymKey]) -> Result<Names, Failed> {
         if self.token_id.as_deref() != Some("-") {
             return self.names(self.token_id.as_deref(), keys, PseudonymKey::token);
+        }
+        if keys.is_empty() {
+            return Err(Failed::says("a token is found with --pseudonyms only"));
         }
         let mut text = Zeroizing::new(String::new());
         let read = io::stdin().lock().read_line(&mut text);
@@ -167,19 +184,22 @@ fn token(text: &str, issuer: Option<&str>, keys: &[PseudonymKey]) -> Result<Vec<
     }
     if let Some((signed, claims)) = jwt(text) {
         let claim = |name| claims.get(name).and_then(serde_json::Value::as_str);
-        let Some(issuer) = claim("iss").or(issuer) else {
+        // The stage may have named it by its digest, and under the issuer that it is configured for.
+        let issuers: BTreeSet<_> = claim("iss").into_iter().chain(issuer).collect();
+        if issuers.is_empty() {
             return Err(Failed::says(
                 "the token names no issuer: --issuer is needed",
             ));
-        };
+        }
         let digest: [u8; 32] = Sha256::digest(signed).into();
-        return Ok(match claim("jti") {
-            Some(id) => keys.iter().map(|key| key.token(issuer, id)).collect(),
-            None => keys
-                .iter()
-                .map(|key| key.token_digest(issuer, &digest))
-                .collect(),
-        });
+        let mut names = Vec::new();
+        for key in keys {
+            for issuer in &issuers {
+                names.extend(claim("jti").map(|id| key.token(issuer, id)));
+                names.push(key.token_digest(issuer, &digest));
+            }
+        }
+        return Ok(names);
     }
     let Some(issuer) = issuer else {
         return Err(Failed::says(
@@ -297,7 +317,13 @@ mod tests {
         let idp = "https://idp.example.com";
         let jwt = |claims: &str| format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
         let with_id = jwt(r#"{"iss":"https://idp.example.com","jti":"1"}"#);
-        assert_eq!(token(&with_id, None, &keys).unwrap(), [key.token(idp, "1")]);
+        let names = token(&with_id, Some("https://other.example.com"), &keys).unwrap();
+        assert!(names.contains(&key.token(idp, "1")));
+        assert!(names.contains(&key.token("https://other.example.com", "1")));
+        // A stage that remembers no ids has its digest.
+        let (signed, _) = with_id.rsplit_once('.').unwrap();
+        let digest = key.token_digest(idp, &Sha256::digest(signed).into());
+        assert!(names.contains(&digest) && names.len() == 4);
         let without = jwt(r#"{"iss":"https://idp.example.com"}"#);
         let (signed, _) = without.rsplit_once('.').unwrap();
         let digest = key.token_digest(idp, &Sha256::digest(signed).into());

@@ -32,6 +32,18 @@ pub(super) fn json(value: &impl serde::Serialize) -> String {
     String::from_utf8(line).unwrap_or_default()
 }
 
+/// A value behind a name in a row: nothing in it looks like another name or the end of the value.
+fn value(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            ' ' | '=' => shown.extend(char.escape_unicode()),
+            _ => shown.push(char),
+        }
+    }
+    shown
+}
+
 /// A record as a row.
 pub(super) fn row(entry: &Entry<'_>) -> String {
     let mut row = format!("{} {:>8}", Written(entry.time), entry.seq);
@@ -61,7 +73,7 @@ pub(super) fn row(entry: &Entry<'_>) -> String {
                 ("peer", &request.peer),
             ] {
                 if let Some(text) = text {
-                    word(&format!("{name}={}", text.as_str()));
+                    word(&format!("{name}={}", value(text.as_str())));
                 }
             }
             for flag in &request.flags {
@@ -96,7 +108,7 @@ pub(super) fn row(entry: &Entry<'_>) -> String {
                 ("reason", &signal.reason),
             ] {
                 if let Some(text) = text {
-                    word(&format!("{name}={}", text.as_str()));
+                    word(&format!("{name}={}", value(text.as_str())));
                 }
             }
         }
@@ -117,6 +129,11 @@ pub(super) fn row(entry: &Entry<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_value_in_a_row_cannot_look_like_another_one() {
+        assert_eq!(value("x code=a"), "x\\u{20}code\\u{3d}a");
+    }
 
     #[test]
     fn tl_01_nothing_but_printable_ascii_is_shown() {

@@ -103,6 +103,13 @@ impl Identity {
         Self(0, 0)
     }
 
+    /// Whether the file at `path`, which is this one, is so long. What cannot be found out counts as yes.
+    pub(super) fn has_len(self, path: &Path, len: u64) -> bool {
+        // Elsewhere what a folder says of an open file can be old.
+        let metadata = fs::symlink_metadata(path).ok().filter(|_| cfg!(unix));
+        metadata.is_none_or(|metadata| Self::of(&metadata) != self || metadata.len() == len)
+    }
+
     /// Whether `path` still names this file. What cannot be found out counts as yes.
     pub(super) fn is_at(self, path: &Path) -> bool {
         match fs::symlink_metadata(path) {

@@ -50,9 +50,13 @@ pub(super) struct Log {
     first: Timestamp,
     began: Monotonic,
     rotate_after: Option<Monotonic>,
-    /// Deleted files of which nothing is known but that they are gone.
-    nameless: u64,
+    /// Files that are to go, and of which nobody was told yet.
+    chosen: Vec<PathBuf>,
     retired: Option<Retired>,
+    /// Files that are to go once the record that says so is written.
+    told: Vec<PathBuf>,
+    /// Whether something was written since somebody was told.
+    is_told_written: bool,
 }
 
 impl Log {
@@ -82,10 +86,12 @@ impl Log {
             first: settings.clock.wall(),
             began: settings.clock.monotonic(),
             rotate_after: None,
-            nameless: 0,
+            chosen: Vec::new(),
             retired: None,
+            told: Vec::new(),
+            is_told_written: false,
         };
-        log.retire(settings, disk);
+        log.retire(settings);
         Ok((log, previous))
     }
 
@@ -103,6 +109,16 @@ impl Log {
                 name: "gateless.audit.file_gone",
                 path = %settings.path.display(),
                 "the audit log was deleted or renamed by somebody else; a new file begins"
+            );
+            self.replace(settings, disk)?;
+        } else if !self.is_torn
+            && !self.is_in_doubt
+            && !self.identity.has_len(&settings.path, self.len)
+        {
+            tracing::warn!(
+                name: "gateless.audit.file_changed",
+                path = %settings.path.display(),
+                "the audit log is longer or shorter than what was written; a new file begins"
             );
             self.replace(settings, disk)?;
         }
@@ -133,8 +149,11 @@ impl Log {
         self.torn.clear();
         self.stands = 0;
         self.len += bytes.len() as u64;
+        self.is_told_written = !self.told.is_empty();
         if settings.durability == Durability::Synced {
             self.unsynced.extend_from_slice(bytes);
+        } else {
+            self.remove(settings, disk);
         }
         Ok(())
     }
@@ -152,11 +171,15 @@ impl Log {
         self.has_new_names = false;
         self.synced = self.len;
         self.unsynced.clear();
+        self.remove(settings, disk);
         Ok(())
     }
 
     pub(super) fn take_retired(&mut self) -> Option<Retired> {
-        self.retired.take()
+        let retired = self.retired.take()?;
+        self.told.append(&mut self.chosen);
+        self.is_told_written = false;
+        Some(retired)
     }
 
     /// Sets the file back to what is known to be good. Where that fails, it is left as it is, and another one begins.
@@ -221,7 +244,8 @@ impl Log {
             self.sync(settings, disk)?;
         }
         let name = free_name(&settings.path, self.first, file_name::short(self.boot));
-        let turned = disk.rename(&settings.path, &name).and_then(|()| {
+        let turned = name.and_then(|name| {
+            disk.rename(&settings.path, &name)?;
             self.has_new_names = true;
             disk.create(&settings.path, settings.mode)
                 .and_then(|file| Ok((Identity::of(&file.metadata()?), file)))
@@ -233,7 +257,7 @@ impl Log {
         match turned {
             Ok((identity, file)) => {
                 self.set_file(file, identity, settings);
-                self.retire(settings, disk);
+                self.retire(settings);
             }
             Err(error) => {
                 self.rotate_after = Some(settings.clock.monotonic() + ROTATE_AGAIN);
@@ -274,42 +298,59 @@ impl Log {
         self.began = settings.clock.monotonic();
     }
 
-    /// Deletes what is too much. A file that cannot be deleted is tried again the next time.
-    fn retire(&mut self, settings: &Settings, disk: &mut dyn Disk) {
+    /// Chooses what is too much. It goes when the record that says so is written: what is deleted without one looks like tampering.
+    /// If the process dies before that, the next run chooses it again.
+    fn retire(&mut self, settings: &Settings) {
         if settings.keep.keeps_all() {
             return;
         }
+        self.chosen.clear();
+        self.retired = None;
         let outcome = full_files(&settings.path).and_then(|full| {
             let facts: Vec<_> = full.iter().map(|(_, facts)| *facts).collect();
             let now = settings.clock.wall();
             let surplus = settings.keep.surplus(&facts, self.first, now);
-            for (path, _) in full.iter().take(surplus) {
-                // Read before it is gone; a file that cannot be read has no last line.
-                let last = ends::last(path).unwrap_or_default();
-                disk.remove(path)?;
-                self.note_retired(last);
+            let mut through = None;
+            for (path, _) in full.into_iter().take(surplus) {
+                if self.told.contains(&path) {
+                    continue;
+                }
+                // A file without a record is named with the next one that has some; one that cannot be read stays.
+                through = ends::last(&path)?.or(through);
+                self.chosen.push(path);
+                let files = self.chosen.len() as u64;
+                self.retired = through.map(|through| Retired { files, through });
             }
             Ok(())
         });
         if let Err(error) = outcome {
-            tracing::warn!(
-                name: "gateless.audit.not_deleted",
-                path = %settings.path.display(),
-                %error,
-                "old files of the audit log cannot be deleted"
-            );
+            not_deleted(settings, &error);
         }
     }
 
-    fn note_retired(&mut self, last: Option<Link>) {
-        self.nameless += 1;
-        let before = self.retired.map_or(0, |retired| retired.files);
-        let through = last.or(self.retired.map(|retired| retired.through));
-        if let Some(through) = through {
-            let files = before + std::mem::take(&mut self.nameless);
-            self.retired = Some(Retired { files, through });
+    /// Deletes what a written record says is deleted. A file that cannot be deleted is chosen again the next time.
+    fn remove(&mut self, settings: &Settings, disk: &mut dyn Disk) {
+        if !std::mem::take(&mut self.is_told_written) {
+            return;
+        }
+        for path in std::mem::take(&mut self.told) {
+            match disk.remove(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return not_deleted(settings, &error);
+                }
+                _ => {}
+            }
         }
     }
+}
+
+fn not_deleted(settings: &Settings, error: &io::Error) {
+    tracing::warn!(
+        name: "gateless.audit.not_deleted",
+        path = %settings.path.display(),
+        %error,
+        "old files of the audit log cannot be deleted"
+    );
 }
 
 /// An empty file at the path of the log. What is there has its last name after that, whatever is in it.
@@ -322,7 +363,7 @@ fn begin(settings: &Settings, disk: &mut dyn Disk) -> io::Result<(File, Identity
                 // Nobody knows which run it was.
                 None => (modified(&metadata), 0),
             };
-            disk.rename(path, &free_name(path, first, boot))?;
+            disk.rename(path, &free_name(path, first, boot)?)?;
         }
         Ok(_) => {
             let message = format!("{} is not a regular file", path.display());
@@ -343,18 +384,26 @@ fn modified(metadata: &Metadata) -> Timestamp {
 }
 
 /// A name that no file has. Only the holder of the lock gives such names, so that none comes in between.
-fn free_name(path: &Path, time: Timestamp, boot: u32) -> PathBuf {
-    let full = file_name::set(path).unwrap_or_default();
-    let of_boot = full
-        .iter()
-        .filter_map(|full| file_name::parse(path, full))
-        .filter(|name| name.boot == boot);
+fn free_name(path: &Path, time: Timestamp, boot: u32) -> io::Result<PathBuf> {
+    let full = file_name::set(path)?;
+    let names = full.iter().filter_map(|full| file_name::parse(path, full));
+    let of_boot = names.clone().filter(|name| name.boot == boot);
+    // A clock that was set back must not make a later run an earlier one.
+    let others = names.clone().filter(|name| name.boot != boot);
+    let newest = others.map(|name| name.time).max();
+    let time = match newest {
+        Some(newest) if newest >= time => newest.saturating_add(Duration::from_millis(1)),
+        _ => time,
+    };
     let mut number = of_boot.map(|name| name.number).max().unwrap_or(0);
     loop {
         number = number.saturating_add(1);
         let name = file_name::format(path, &Rotated { time, boot, number });
-        if fs::symlink_metadata(&name).is_err() {
-            return name;
+        // What cannot be looked at may be there, and a rename would take its place.
+        match fs::symlink_metadata(&name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(name),
+            Err(error) => return Err(error),
+            Ok(_) => {}
         }
     }
 }

@@ -39,6 +39,8 @@ use crate::sink::{AuditSink, Durability};
 ///   one. Only where an `fsync` failed too may a line stand in both: nothing else would make sure of it.
 /// - **Deleted or moved by somebody else.** That is noticed with the next batch, and a new file begins (event
 ///   `gateless.audit.file_gone`). A folder that is gone is made again.
+/// - **Written or cut by somebody else.** Where the file is longer or shorter than what was written, it is left as it is, and a new
+///   file begins (event `gateless.audit.file_changed`).
 /// - **Not renamed.** When a full file cannot be renamed, it is written further and tried again every 10 seconds (event
 ///   `gateless.audit.not_rotated`).
 /// - **Symbolic links, pipes and devices** at the path are refused.
@@ -131,8 +133,8 @@ impl FileSink {
 
     /// Keeps so many full files, and deletes the oldest beyond that. All are kept by default: deleting evidence is a choice.
     ///
-    /// This and the other two bounds are looked at whenever a file begins; a file goes when any of them says so. What was
-    /// deleted becomes a record ([`Retired`]), so that it does not look like tampering.
+    /// This and the other two bounds are looked at whenever a file begins; a file goes when any of them says so. What is
+    /// deleted becomes a record ([`Retired`]), so that it does not look like tampering; the files go only after that is written.
     pub fn keep_files(mut self, files: usize) -> Self {
         self.settings.keep.files = Some(files);
         self

@@ -466,6 +466,10 @@ fn what_retention_deletes_is_told_once(#[case] keep: fn(FileSink) -> FileSink) {
         (retired.files, Some(retired.through)),
         (1, last(&batches[1]))
     );
+    // The record that says so is not written yet.
+    let kept: Vec<_> = batches[1..].iter().collect();
+    assert_eq!(folder.lines(), texts(&kept));
+    batches.push(writer.write(1));
     let kept: Vec<_> = batches[2..].iter().collect();
     assert_eq!(folder.lines(), texts(&kept));
     let files = folder.files();
@@ -490,7 +494,7 @@ fn deleted_files_without_a_record_are_counted_with_the_next_that_has_one() {
         .rotate_at(64 << 10)
         .keep_files(1);
     let mut writer = Writer::open(sink, &Manual::new()).unwrap();
-    assert_eq!(folder.files().len(), 2);
+    assert_eq!(folder.files().len(), 4);
     assert_eq!(writer.sink.retired(), None);
     let batches = [60_000; 3].map(|bytes| writer.write_bytes(bytes));
     let retired = writer.sink.retired().unwrap();
@@ -498,6 +502,66 @@ fn deleted_files_without_a_record_are_counted_with_the_next_that_has_one() {
         (retired.files, Some(retired.through)),
         (4, last(&batches[0]))
     );
+}
+
+#[test]
+fn tl_09_a_file_that_somebody_else_wrote_to_or_cut_is_left_as_it_is() {
+    let folder = Folder::new();
+    let mut writer = Writer::open(FileSink::new(folder.log()), &Manual::new()).unwrap();
+    let first = writer.write(2);
+    let mut file = File::options().append(true).open(folder.log()).unwrap();
+    file.write_all(b"{}").unwrap();
+    let second = writer.write(1);
+    assert_eq!(fs::read(folder.log()).unwrap(), second.as_bytes());
+    let file = File::options().write(true).open(folder.log()).unwrap();
+    file.set_len(3).unwrap();
+    let third = writer.write(1);
+    assert_eq!(fs::read(folder.log()).unwrap(), third.as_bytes());
+    let files = folder.files();
+    assert_eq!(files.len(), 3);
+    let torn = [first.as_bytes(), b"{}"].concat();
+    assert!(files.iter().any(|file| fs::read(file).unwrap() == torn));
+}
+
+#[rstest]
+#[case::written(Durability::Written)]
+#[case::synced(Durability::Synced)]
+fn tl_09_no_file_goes_before_the_record_that_says_so_is_written(#[case] durability: Durability) {
+    let folder = Folder::new();
+    let clock = Manual::new();
+    let sink = || {
+        FileSink::new(folder.log())
+            .rotate_at(64 << 10)
+            .keep_files(1)
+            .durability(durability)
+    };
+    let mut writer = Writer::open(sink(), &clock).unwrap();
+    let first = writer.write_bytes(60_000);
+    writer.write_bytes(60_000);
+    writer.write_bytes(60_000);
+    assert_eq!(folder.files().len(), 3, "nobody was told");
+    writer.write(1);
+    writer.sink.sync().unwrap();
+    assert_eq!(
+        folder.files().len(),
+        3,
+        "nobody was told, whatever is written"
+    );
+    let retired = writer.sink.retired().unwrap();
+    assert_eq!(Some(retired.through), last(&first));
+    writer.sink.sync().unwrap();
+    assert_eq!(folder.files().len(), 3, "nothing was written since");
+    // The process dies here: the next one tells it again.
+    drop(writer);
+    clock.pass(Duration::from_secs(1));
+    let mut writer = Writer::open(sink(), &clock).unwrap();
+    assert_eq!(folder.files().len(), 4);
+    assert_eq!(writer.sink.retired().unwrap().files, 2);
+    let batch = writer.batch(1);
+    writer.sink.write(&batch).unwrap();
+    assert_eq!(folder.files().len() == 4, durability == Durability::Synced);
+    writer.sink.sync().unwrap();
+    assert_eq!(folder.files().len(), 2);
 }
 
 #[test]

@@ -32,7 +32,7 @@ use crate::sink::AuditSink;
 /// | answer | then |
 /// |---|---|
 /// | `200` | written; what `partial_success` rejects is lost, and counted |
-/// | `429`, `502`, `503`, `504`, none in time, no connection | an error, and the batch comes again: not before `Retry-After` says, five minutes at most |
+/// | `429`, `502`, `503`, `504`, none in time, no connection | an error, and the batch comes again: not before `Retry-After` says, 30 seconds at most |
 /// | any other | lost, and counted (event `gateless.audit.otlp_refused`): it would not become better |
 ///
 /// One record is one log record: the body is the line as it was written; `event_name` is `gateless.audit.request` and so on; the
@@ -90,7 +90,7 @@ impl Drop for Open {
 }
 
 /// The longest `Retry-After` that is followed.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(30);
 
 /// More of an answer than this is not read.
 const MAX_ANSWER: usize = 64 << 10;
@@ -390,7 +390,9 @@ fn logs_url(endpoint: &str, allows_http: bool, faults: &mut ConfigError) -> Opti
         _ => false,
     };
     if !is_good {
-        faults.add(SETTING, format!("{endpoint} is not an https URL"));
+        // Its path can hold a secret.
+        let says = format!("{} is not an https URL", scheme_and_host(&url));
+        faults.add(SETTING, says);
         return None;
     }
     let path = url.path().trim_end_matches('/');
@@ -399,6 +401,10 @@ fn logs_url(endpoint: &str, allows_http: bool, faults: &mut ConfigError) -> Opti
         url.set_path(&path);
     }
     Some(url)
+}
+
+fn scheme_and_host(url: &Url) -> String {
+    format!("{}://{}", url.scheme(), url.host_str().unwrap_or_default())
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -417,7 +423,7 @@ impl fmt::Debug for OtlpSink {
         let url = logs_url(&self.settings.endpoint, true, &mut ignored);
         let headers: Vec<_> = self.settings.headers.iter().map(|(name, _)| name).collect();
         f.debug_struct("OtlpSink")
-            .field("url", &url.as_ref().map(Url::as_str))
+            .field("endpoint", &url.map(|url| scheme_and_host(&url)))
             .field("headers", &headers)
             .finish_non_exhaustive()
     }

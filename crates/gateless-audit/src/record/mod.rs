@@ -151,7 +151,7 @@ pub struct Gap<'a> {
     pub sink: Option<Text<'a>>,
     /// Requests that were served and have no record; of another sink, records.
     pub lost: u64,
-    /// Requests that got 503, as they could not be recorded.
+    /// Requests that were not served, as they could not be recorded: they got 503, or their client did not wait.
     pub unserved: u64,
     /// When that began.
     #[serde(with = "time")]

@@ -75,7 +75,7 @@ pub struct Request<'a> {
     /// The scopes that the token grants: at most 32 of them.
     #[serde(borrow, skip_serializing_if = "Vec::is_empty", default)]
     pub scopes_granted: Vec<Text<'a>>,
-    /// What limits said.
+    /// What rate limits said.
     #[serde(borrow, skip_serializing_if = "Vec::is_empty", default)]
     pub limits: Vec<Limited<'a>>,
     /// What was unusual about the decision.
@@ -208,6 +208,8 @@ names! {
         Failed = "failed",
         /// It did not leave: its record could not be written, and the client got 503 instead.
         Withheld = "withheld",
+        /// The connection went over to another protocol: what comes then is not recorded.
+        Upgraded = "upgraded",
     }
 }
 

@@ -19,8 +19,9 @@ mod run;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use gateless_core::Timestamp;
 
@@ -42,6 +43,12 @@ const CHAINS: usize = 20_000;
 const SILENT: u64 = 3;
 /// How far the clock may move against the running time from one record to the next, besides one part in a thousand.
 const DRIFT_MILLIS: u64 = 2_000;
+/// How far the clock of a service may be before that of the reader.
+const AHEAD: Duration = Duration::from_secs(5);
+/// How long something waits for its signature where no signed record says how often one comes.
+const USUAL_HEARTBEAT: u64 = 60;
+/// No service promises a checkpoint more seldom: what is not signed could say anything.
+const MAX_HEARTBEAT: u64 = 86_400;
 
 /// Checks a log. See the [module](self).
 ///
@@ -76,19 +83,38 @@ const DRIFT_MILLIS: u64 = 2_000;
 #[must_use]
 pub struct Verifier {
     keys: Vec<SealPublicKey>,
+    instance: Option<Box<str>>,
     now: Option<Timestamp>,
     runs: HashMap<(Box<str>, BootId), Run>,
     /// Records that have to be there, as something else speaks of them.
     wanted: HashMap<BootId, BTreeMap<u64, Vec<Wanted>>>,
     retired: Vec<RetiredAt>,
-    found: Vec<(u64, Finding)>,
-    noticed: Vec<(u64, Finding)>,
+    found: Listed,
+    noticed: Listed,
     unlisted: u64,
     lines: u64,
+    /// Those that are not of the second place.
+    lines_of_log: u64,
     file: Option<Arc<str>>,
+    /// The last record of the file that is read.
+    in_file: Option<(BootId, u64)>,
+    torn: Vec<Torn>,
     buffer: Vec<u8>,
     has_too_many: bool,
 }
+
+/// The end of a file that is a part of a line.
+#[derive(Debug)]
+struct Torn {
+    at: At,
+    /// The record before it in that file.
+    before: Option<(BootId, u64)>,
+    /// Whether the record behind that one stands in another file, and goes with it.
+    goes_on: bool,
+}
+
+/// By the order of the lines, and of what was found in one line.
+type Listed = BTreeMap<(u64, u64), Finding>;
 
 #[derive(Debug)]
 struct Wanted {
@@ -140,7 +166,13 @@ impl Verifier {
         self
     }
 
-    /// The time at which the log is complete: a chain without an end that was silent for too long before that is a finding.
+    /// The instance that wrote the log: another one, or none, is a finding.
+    pub fn instance(mut self, name: impl Into<Box<str>>) -> Self {
+        self.instance = Some(name.into());
+        self
+    }
+
+    /// The time at which the log is complete, to be given before its lines: a chain without an end that was silent for too long before that is a finding.
     pub fn now(mut self, now: Timestamp) -> Self {
         self.now = Some(now);
         self
@@ -189,6 +221,7 @@ impl Verifier {
     pub fn line(&mut self, file: &str, number: u64, line: impl AsRef<[u8]>) {
         let line = line.as_ref();
         let at = self.at(file, number);
+        self.lines_of_log += 1;
         let parsed = std::str::from_utf8(line).ok().map(line::parse);
         let entry = match parsed {
             Some(Ok(entry)) => entry,
@@ -213,11 +246,23 @@ impl Verifier {
         self.record(&entry, &at, LineHash::of_line(line));
     }
 
-    /// Says that the file ends with a part of a line: no line feed is behind it.
+    /// Says that the file ends with a part of a line: no line feed is behind it. A process that was killed leaves that. Where later
+    /// lines show that no record is missing there, it is a notice.
     pub fn torn_line(&mut self, file: &str, number: u64) {
         let at = self.at(file, number);
-        let says = "the file ends in the middle of a line";
-        self.find(FindingKind::TornLine, &at, None, None, says);
+        self.torn.push(Torn {
+            at,
+            before: self.in_file,
+            goes_on: false,
+        });
+    }
+
+    /// Says that a file of the second place ends with a part of a line. What it does not hold, it does not ask for.
+    pub fn second_place_torn(&mut self, file: &str, number: u64) {
+        let at = self.at(file, number);
+        let says = "the second place ends in the middle of a line".to_owned();
+        let position = at.position(None, None);
+        self.push_notice(at.order, FindingKind::TornLine, position, says);
     }
 
     /// Says that there is a line which was not read, as no record is that long.
@@ -230,7 +275,10 @@ impl Verifier {
     fn at(&mut self, file: &str, line: u64) -> At {
         let file = match &self.file {
             Some(known) if **known == *file => Arc::clone(known),
-            _ => Arc::clone(self.file.insert(file.into())),
+            _ => {
+                self.in_file = None;
+                Arc::clone(self.file.insert(file.into()))
+            }
         };
         self.lines += 1;
         At {
@@ -242,6 +290,7 @@ impl Verifier {
 
     fn record(&mut self, entry: &Entry<'_>, at: &At, hash: LineHash) {
         let (boot, seq) = (entry.boot, entry.seq);
+        self.in_file = Some((boot, seq));
         let id = (Box::from(&*entry.instance), boot);
         let Some(mut run) = self.runs.remove(&id) else {
             if self.runs.len() >= CHAINS {
@@ -252,6 +301,14 @@ impl Verifier {
                 return;
             }
             let mut run = Run::new(entry, at, hash);
+            if self
+                .instance
+                .as_ref()
+                .is_some_and(|name| *name != run.instance)
+            {
+                let says = "another instance wrote it";
+                self.find(FindingKind::OtherInstance, at, Some(boot), Some(seq), says);
+            }
             if seq == 0 && entry.prev != LineHash::ZERO {
                 let says = "the first record of a chain names one before it";
                 self.find(FindingKind::Altered, at, Some(boot), Some(seq), says);
@@ -299,6 +356,13 @@ impl Verifier {
             run.is_open_whole = false;
         } else {
             self.settle(&mut run, Some(true));
+            if run.last_at.file != at.file {
+                let before = Some((boot, run.last));
+                let mut torn = self.torn.iter_mut();
+                if let Some(torn) = torn.find(|it| it.before == before) {
+                    torn.goes_on = true;
+                }
+            }
         }
         if let Some(stopped) = run.stopped {
             run.after_stop += 1;
@@ -319,6 +383,7 @@ impl Verifier {
             // Only the first record of a chain says how the chain begins.
             Event::Start(start) if entry.seq == 0 => {
                 run.heartbeat_secs = start.heartbeat_secs;
+                run.seal = start.seal.as_ref().map(|seal| (&**seal).into());
                 if let Some(previous) = start.previous {
                     self.previous(previous, entry, at);
                 }
@@ -370,6 +435,15 @@ impl Verifier {
         } else {
             None
         };
+        if run
+            .seal
+            .as_ref()
+            .is_some_and(|seal| *seal != checkpoint.key)
+        {
+            is_fine = false;
+            let says = "it is signed with another key than the start of its chain names";
+            self.find(FindingKind::CheckpointWrong, at, boot, seq, says);
+        }
         if let Some(says) = wrong {
             is_fine = false;
             self.find(FindingKind::CheckpointWrong, at, boot, seq, &says);
@@ -385,6 +459,7 @@ impl Verifier {
                 self.find(FindingKind::SignatureWrong, at, boot, seq, says);
             }
             if is_fine {
+                run.key = Some(checkpoint.key.clone());
                 run.signed = Some(Signed {
                     seq: entry.seq,
                     time: entry.time,
@@ -393,7 +468,18 @@ impl Verifier {
         }
         run.checkpoints += 1;
         if is_fine {
-            run.last_checkpoint = Some(entry.time);
+            if checkpoint.heartbeat_secs.is_some() {
+                run.heartbeat_secs = checkpoint.heartbeat_secs;
+            }
+            // One of the future says nothing of now.
+            if self.is_ahead(entry.time) {
+                if !std::mem::replace(&mut run.is_ahead, true) {
+                    let says = "this checkpoint is later than the time that the reader has";
+                    self.notice(FindingKind::ClockSet, at, entry, says);
+                }
+            } else {
+                run.last_checkpoint = Some(entry.time);
+            }
         }
         // The next one covers this one too; `run` gets the record after this, unless it is its first.
         if !is_first {
@@ -436,7 +522,8 @@ impl Verifier {
             return;
         };
         if hash == Some(link.hash) {
-            run.confirmed = run.confirmed.max(Some(link.seq));
+            let by = ((&*entry.instance).into(), entry.boot);
+            run.confirmed_by.push((link.seq, by));
             let (last, time) = (run.last_time, entry.time);
             if last.since(time).as_millis() > u128::from(DRIFT_MILLIS) {
                 let says = "the run before it ends later than this one begins: the clock was set";
@@ -465,8 +552,8 @@ impl Verifier {
         };
         for wanted in wanted_of.remove(&seq).unwrap_or_default() {
             if wanted.hash == hash {
-                if let By::Start { .. } = wanted.by {
-                    run.confirmed = run.confirmed.max(Some(seq));
+                if let By::Start { boot, instance, .. } = wanted.by {
+                    run.confirmed_by.push((seq, (instance, boot)));
                 }
                 continue;
             }
@@ -520,6 +607,26 @@ impl Verifier {
         for run in &mut runs {
             self.settle(run, None);
         }
+        // A start that nobody signed confirms nothing: anybody can have written it.
+        let is_signed = |run: &&Run| self.keys.is_empty() || run.signed.is_some();
+        let signed = runs.iter().filter(is_signed);
+        let signed: HashSet<_> = signed.map(|run| (run.instance.clone(), run.boot)).collect();
+        for run in &mut runs {
+            run.confirmed_by.retain(|(_, by)| signed.contains(by));
+            run.confirmed = run.confirmed_by.iter().map(|(seq, _)| *seq).max();
+        }
+        self.torn_lines(&runs);
+        let is_expected = !self.keys.is_empty() || self.now.is_some() || self.instance.is_some();
+        if self.lines_of_log == 0 && is_expected {
+            let at = Position {
+                file: "".into(),
+                line: 0,
+                boot: None,
+                seq: None,
+            };
+            let says = "there is no line, and so nothing that says what was written".to_owned();
+            self.push(0, FindingKind::Empty, at, says);
+        }
         let mut begins: HashMap<Box<str>, Timestamp> = HashMap::new();
         for run in &runs {
             self.beginning(run, &runs, &mut begins);
@@ -528,16 +635,41 @@ impl Verifier {
         for run in &runs {
             self.end(run);
         }
-        let in_order = |mut found: Vec<(u64, Finding)>| {
-            found.sort_by_key(|(order, _)| *order);
-            found.into_iter().map(|(_, finding)| finding).collect()
-        };
+        let in_order = |found: Listed| found.into_values().collect();
         Report {
             findings: in_order(self.found),
             notices: in_order(self.noticed),
             unlisted: self.unlisted,
             lines: self.lines,
             chains: runs.iter().map(Run::report).collect(),
+        }
+    }
+
+    /// A process that is killed in the middle of a write leaves a part of a line. If what comes later knows the record before it as
+    /// the last one, or goes on from there, there was no other.
+    fn torn_lines(&mut self, runs: &[Run]) {
+        for torn in std::mem::take(&mut self.torn) {
+            let is_harmless = match torn.before {
+                Some((boot, seq)) => {
+                    torn.goes_on
+                        || runs.iter().filter(|run| run.boot == boot).any(|run| {
+                            run.last == seq && run.confirmed_by.iter().any(|(at, _)| *at == seq)
+                        })
+                }
+                None => runs.iter().any(|run| {
+                    run.first_at.order > torn.at.order
+                        && (self.keys.is_empty() || run.signed.is_some())
+                }),
+            };
+            let position = torn.at.position(None, None);
+            let (order, kind) = (torn.at.order, FindingKind::TornLine);
+            let says = "the file ends in the middle of a line";
+            if is_harmless {
+                let says = format!("{says}, and later records show that none is missing there");
+                self.push_notice(order, kind, position, says);
+            } else {
+                self.push(order, kind, position, says.to_owned());
+            }
         }
     }
 
@@ -553,7 +685,10 @@ impl Verifier {
                 self.push(order, FindingKind::BeginningMissing, run.at_first(), says);
                 return;
             }
-            Cover::Unsigned(is_new, at, order) => self.unsigned_retirement(is_new, at, order),
+            Cover::Unsigned(is_new, at, order) => {
+                // What anybody can write does not say what the second place may ask for.
+                return self.unsigned_retirement(is_new, at, order);
+            }
             Cover::Signed => {
                 let says = format!("records 0 to {} were deleted in an orderly way", link.seq);
                 self.push_notice(order, FindingKind::Retired, run.at_first(), says);
@@ -585,8 +720,11 @@ impl Verifier {
                 return Cover::Signed;
             }
             let position = retired.at.position(Some(*boot), Some(retired.seq));
-            let heartbeat = run.and_then(|run| run.heartbeat_secs);
-            let is_new = self.is_recent(retired.time, heartbeat);
+            let is_new = signed.is_some()
+                && !self.is_ahead(retired.time)
+                && self
+                    .now
+                    .is_some_and(|now| now.since(retired.time).as_secs() <= USUAL_HEARTBEAT);
             cover = Cover::Unsigned(is_new, position, retired.at.order);
         }
         cover
@@ -625,11 +763,7 @@ impl Verifier {
                     self.push_notice(wanted.at.order, FindingKind::Retired, position, says);
                     continue;
                 }
-                (By::Start { time, instance, .. }, Cover::Unsigned(is_new, position, order))
-                    if run.is_none() =>
-                {
-                    let begin = begins.entry(instance.clone()).or_insert(*time);
-                    *begin = (*begin).min(*time);
+                (By::Start { .. }, Cover::Unsigned(is_new, position, order)) if run.is_none() => {
                     self.unsigned_retirement(is_new, position, order);
                     continue;
                 }
@@ -676,7 +810,7 @@ impl Verifier {
     fn end(&mut self, run: &Run) {
         let order = run.last_at.order;
         if !self.keys.is_empty() && run.signed.is_none() {
-            if self.is_recent(run.first_time, run.heartbeat_secs) {
+            if self.is_recent(run.first_time, run) {
                 let says = "nothing of this chain is signed yet".to_owned();
                 self.push_notice(order, FindingKind::NotSignedYet, run.at_last(), says);
             } else {
@@ -693,19 +827,21 @@ impl Verifier {
         }
         if run.confirmed == Some(run.last) {
             if run.stopped.is_none() {
-                let says = "the process died after it: a later run knows it as the last record";
-                self.push_notice(order, FindingKind::Died, run.at_last(), says.to_owned());
+                let confirmed = run.confirmed_by.iter().find(|(seq, _)| *seq == run.last);
+                let by = confirmed.map_or(run.boot, |(_, (_, boot))| *boot);
+                let says = format!("it was the last record when boot {by} began");
+                self.push_notice(order, FindingKind::Died, run.at_last(), says);
             }
             return;
         }
-        let last_sign = if self.keys.is_empty() {
-            run.last_checkpoint
-        } else {
-            run.signed.map(|signed| signed.time)
-        };
-        let last_sign = last_sign.unwrap_or(run.first_time);
-        match (self.now, run.heartbeat_secs) {
+        let last_sign = run.last_checkpoint.or(Some(run.first_time));
+        let last_sign = last_sign.filter(|time| !self.is_ahead(*time));
+        match (self.now, self.heartbeat(run)) {
             (Some(now), Some(secs)) => {
+                let Some(last_sign) = last_sign else {
+                    let says = "no checkpoint of it is from before now".to_owned();
+                    return self.push(order, FindingKind::Silent, run.at_last(), says);
+                };
                 let silent = now.since(last_sign).as_secs();
                 if silent > secs.saturating_mul(SILENT) {
                     let says = format!(
@@ -723,11 +859,27 @@ impl Verifier {
     }
 
     /// Whether something that is signed with the next checkpoint can wait for it.
-    fn is_recent(&self, time: Timestamp, heartbeat_secs: Option<u64>) -> bool {
-        let (Some(now), Some(secs)) = (self.now, heartbeat_secs) else {
+    fn is_recent(&self, time: Timestamp, run: &Run) -> bool {
+        let (Some(now), Some(secs)) = (self.now, self.heartbeat(run)) else {
             return false;
         };
-        now.since(time).as_secs() <= secs.saturating_mul(SILENT)
+        let is_possible = run.heartbeat_secs.is_some_and(|secs| secs <= MAX_HEARTBEAT);
+        is_possible && !self.is_ahead(time) && now.since(time).as_secs() <= secs * SILENT
+    }
+
+    /// Whether a time is so late that the clocks alone do not explain it.
+    fn is_ahead(&self, time: Timestamp) -> bool {
+        self.now.is_some_and(|now| time.since(now) > AHEAD)
+    }
+
+    /// After how many seconds a checkpoint comes. What the run promises counts for it only when it is signed.
+    fn heartbeat(&self, run: &Run) -> Option<u64> {
+        let max = if self.keys.is_empty() || run.signed.is_some() {
+            MAX_HEARTBEAT
+        } else {
+            USUAL_HEARTBEAT
+        };
+        run.heartbeat_secs.map(|secs| secs.min(max))
     }
 
     fn find(
@@ -764,14 +916,13 @@ impl Verifier {
 }
 
 /// Keeps the first ones.
-fn push(list: &mut Vec<(u64, Finding)>, unlisted: &mut u64, finding: (u64, Finding)) {
-    if list.len() < LISTED {
-        return list.push(finding);
-    }
-    *unlisted += 1;
-    let last = list.iter_mut().max_by_key(|(order, _)| *order);
-    if let Some(last) = last.filter(|(order, _)| *order > finding.0) {
-        *last = finding;
+fn push(list: &mut Listed, unlisted: &mut u64, (order, finding): (u64, Finding)) {
+    let of_line = list.range((order, 0)..=(order, u64::MAX));
+    let next = of_line.last().map_or(0, |((_, next), _)| next + 1);
+    list.insert((order, next), finding);
+    if list.len() > LISTED {
+        list.pop_last();
+        *unlisted += 1;
     }
 }
 

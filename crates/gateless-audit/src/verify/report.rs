@@ -104,6 +104,9 @@ pub struct ChainReport {
     pub checkpoints: u64,
     /// The last checkpoint that was signed with one of the keys that the reader has. All records before it are what was written.
     pub signed: Option<Signed>,
+    /// The id of the key that signed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<Box<str>>,
     /// How many records no such checkpoint covers. They are chained to each other, and whoever can write the file can write them.
     pub only_chained: u64,
     /// Whether the process said that it ends.
@@ -151,7 +154,7 @@ kinds! {
     NotAsWritten = "not_as_written",
     /// A record has a version that this reader does not know.
     UnknownVersion = "unknown_version",
-    /// The last line of a file has no line feed.
+    /// The last line of a file has no line feed. A notice where later records show that none is missing there.
     TornLine = "torn_line",
     /// A line is longer than any record.
     LineTooLong = "line_too_long",
@@ -187,9 +190,13 @@ kinds! {
     SecondPlaceWrong = "second_place_wrong",
     /// There are more chains than one verification keeps apart.
     TooManyChains = "too_many_chains",
+    /// A chain is of another instance than the one that was asked for.
+    OtherInstance = "other_instance",
+    /// There is no record at all.
+    Empty = "empty",
     /// Notice: the clock of the machine was set.
     ClockSet = "clock_set",
-    /// Notice: a process ended without saying so. A later run knows its last record, so nothing was cut off.
+    /// Notice: a process ended without saying so. The record was the last one when a later run began.
     Died = "died",
     /// Notice: a chain has no end, and nothing here can tell whether there was more.
     OpenEnd = "open_end",

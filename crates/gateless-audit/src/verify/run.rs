@@ -66,11 +66,20 @@ pub(super) struct Run {
     pub(super) is_open_whole: bool,
     pub(super) heartbeat_secs: Option<u64>,
     pub(super) checkpoints: u64,
+    /// Whether a checkpoint is later than now.
+    pub(super) is_ahead: bool,
+    /// The last one that is not.
     pub(super) last_checkpoint: Option<Timestamp>,
     pub(super) signed: Option<Signed>,
     pub(super) stopped: Option<u64>,
     pub(super) after_stop: u64,
-    /// The highest record that a later run knows as the last one.
+    /// The key of the last good signature.
+    pub(super) key: Option<Box<str>>,
+    /// The key that the first record names.
+    pub(super) seal: Option<Box<str>>,
+    /// Records that later runs know as the last one, and these runs.
+    pub(super) confirmed_by: Vec<(u64, (Box<str>, BootId))>,
+    /// The highest of them.
     pub(super) confirmed: Option<u64>,
 }
 
@@ -96,10 +105,14 @@ impl Run {
             is_open_whole: entry.seq == 0,
             heartbeat_secs: None,
             checkpoints: 0,
+            is_ahead: false,
             last_checkpoint: None,
             signed: None,
             stopped: None,
             after_stop: 0,
+            key: None,
+            seal: None,
+            confirmed_by: Vec::new(),
             confirmed: None,
         };
         run.push(entry, at, hash);
@@ -165,6 +178,7 @@ impl Run {
             until: self.last_time,
             checkpoints: self.checkpoints,
             signed: self.signed,
+            key: self.key.clone(),
             only_chained: (self.last + 1).saturating_sub(covered),
             is_stopped: self.stopped.is_some(),
         }

@@ -613,6 +613,230 @@ fn tl_08_a_torn_line_is_named() {
     assert_eq!(report.findings[0].at.line, 13);
 }
 
+/// What a kill leaves: files, the last lines of some of which are cut.
+fn torn(log: &Log, files: &[&[String]], is_torn: &[usize]) -> Report {
+    let mut verifier = log.keyed();
+    for (number, lines) in files.iter().enumerate() {
+        let mut text = bytes(lines);
+        if is_torn.contains(&number) {
+            text.extend_from_slice(b"{\"v\":1,\"se");
+        }
+        verifier = read(verifier, &format!("audit.{number}.jsonl"), &text);
+    }
+    verifier.finish()
+}
+
+#[test]
+fn tl_08_a_line_that_a_kill_left_torn_is_a_notice_where_later_records_show_that_none_is_missing() {
+    let log = Log::of(&[DIES, DIES, PLAIN]);
+    let lines = log.lines();
+    let (one, two, three) = (&lines[..13], &lines[13..26], &lines[26..]);
+    // A later run knows the record before it as the last one.
+    let report = torn(&log, &[one, two, three], &[0, 1]);
+    assert!(report.is_clean(), "{report:#?}");
+    let notices = kinds(&report.notices);
+    let of_torn = notices.iter().filter(|it| **it == FindingKind::TornLine);
+    assert_eq!(of_torn.count(), 2);
+    // The run goes on in another file.
+    let report = torn(&log, &[one, two, &three[..4], &three[4..]], &[2]);
+    assert!(report.is_clean(), "{report:#?}");
+    // Nothing whole is in the file, and a signed run comes after it.
+    let report = torn(&log, &[one, &[], two, three], &[1]);
+    assert!(report.is_clean(), "{report:#?}");
+
+    // Nothing comes after it.
+    let report = torn(&log, &[one, two, three], &[2]);
+    assert_eq!(kinds(&report.findings), [FindingKind::TornLine]);
+    let report = torn(&log, &[one, two, three, &[]], &[3]);
+    assert_eq!(kinds(&report.findings), [FindingKind::TornLine]);
+    // The last whole record before it was cut off too.
+    let report = torn(&log, &[one, &two[..12], three], &[1]);
+    assert!(kinds(&report.findings).contains(&FindingKind::TornLine));
+    // The record behind it does not go with it.
+    let report = torn(&log, &[one, two, &three[..4], &three[5..]], &[2]);
+    assert!(kinds(&report.findings).contains(&FindingKind::TornLine));
+    // Nobody signed the run that knows it: its start and no more.
+    let report = torn(&log, &[one, &two[..1]], &[0]);
+    assert!(kinds(&report.findings).contains(&FindingKind::TornLine));
+    let report = torn(&log, &[one, &[], &two[..1]], &[1]);
+    assert!(kinds(&report.findings).contains(&FindingKind::TornLine));
+}
+
+#[test]
+fn tl_08_a_torn_line_of_the_second_place_is_a_notice() {
+    let log = Log::of(&[PLAIN]);
+    let mut verifier = log.with_second_place();
+    verifier.second_place_torn("second", 9);
+    let report = found(verifier, &log.lines());
+    assert!(report.is_clean());
+    assert_eq!(kinds(&report.notices), [FindingKind::TornLine]);
+}
+
+#[test]
+fn tl_08_a_start_that_nobody_signed_confirms_no_end() {
+    let log = Log::of(&[DIES, PLAIN]);
+    let lines = log.lines();
+    let says = |report: &Report, line| {
+        let at = |it: &&Finding| it.at.line == line;
+        let mut all = report.findings.iter().chain(&report.notices);
+        all.find(at).map(|it| it.kind)
+    };
+    let report = found(log.keyed().now(log.now(60)), &lines);
+    assert_eq!(says(&report, 13), Some(FindingKind::Died));
+    assert!(report.notices[0].says.contains(&log.boots[1].to_string()));
+    let report = found(log.keyed().now(log.now(60)), &lines[..14]);
+    assert_eq!(says(&report, 13), Some(FindingKind::Silent));
+    // Without keys nothing is signed for the reader.
+    let report = found(Verifier::new().now(log.now(60)), &lines[..14]);
+    assert_eq!(says(&report, 13), Some(FindingKind::Died));
+}
+
+/// A chain that nobody signed.
+fn unsigned(heartbeat_secs: u64, millis: i64) -> Vec<String> {
+    let mut chain = Chain::new("orders-1", BootId::random());
+    let mut batch = Batch::new();
+    let start = Start {
+        heartbeat_secs: Some(heartbeat_secs),
+        ..Start::default()
+    };
+    let time = Timestamp::from_millis(millis);
+    chain.append(Event::Start(start), time, Duration::ZERO, &mut batch);
+    batch.lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn tl_08_what_nobody_signed_does_not_say_how_long_to_wait_for_a_signature() {
+    let log = Log::new();
+    for (heartbeat, after_secs, kind) in [
+        (10, 30, None),
+        (10, 31, Some(FindingKind::Unsigned)),
+        (80_000, 180, None),
+        (80_000, 181, Some(FindingKind::Unsigned)),
+        (86_401, 1, Some(FindingKind::Unsigned)),
+        (u64::MAX, 1, Some(FindingKind::Unsigned)),
+        (10, -5, None),
+        (10, -6, Some(FindingKind::Unsigned)),
+    ] {
+        let lines = unsigned(heartbeat, BEGIN);
+        let report = found(log.keyed().now(log.now(after_secs)), &lines);
+        let first = report.first().map(|it| it.kind);
+        assert_eq!(first, kind, "{heartbeat} {after_secs}");
+    }
+}
+
+#[test]
+fn tl_08_a_checkpoint_of_the_future_does_not_hide_a_silence() {
+    let log = Log::of(&[DIES]);
+    // The clock of the machine was an hour ahead, and is right now.
+    let report = found(log.keyed().now(log.now(-3600)), &log.lines());
+    assert_eq!(kinds(&report.findings), [FindingKind::Silent]);
+    assert_eq!(report.notices.len(), 1, "{report:#?}");
+    assert!(
+        report
+            .notices
+            .iter()
+            .all(|it| it.kind == FindingKind::ClockSet)
+    );
+}
+
+#[test]
+fn tl_07_an_unsigned_retirement_excuses_for_a_minute_only_and_nothing_that_the_second_place_has() {
+    let forged = |is_signed_above: bool| {
+        let mut log = Log::of(&[PLAIN, DIES]);
+        let through = log.last.unwrap();
+        log.run(&DIES, |_| Vec::new());
+        let mut lines = log.lines().split_off(25);
+        if !is_signed_above {
+            lines.truncate(2);
+        }
+        let last = lines.pop().unwrap();
+        let mut entry = line::parse(&last).unwrap();
+        entry.event = Event::Retired(Retired { files: 1, through });
+        let mut forged = Vec::new();
+        line::write(&entry, &mut forged);
+        lines.push(String::from_utf8(forged).unwrap());
+        (log, lines)
+    };
+    let (log, lines) = forged(true);
+    // The record is 1.0 seconds before the clock of the log.
+    for (after_secs, is_clean) in [(-7, false), (0, true), (29, true), (30, false), (70, false)] {
+        let report = found(log.keyed().now(log.now(after_secs)), &lines);
+        assert_eq!(report.is_clean(), is_clean, "{after_secs} {report:#?}");
+    }
+    for (after_secs, is_wrong) in [(58, false), (59, false), (60, true)] {
+        let report = found(log.keyed().now(log.now(after_secs)), &lines);
+        let is = kinds(&report.findings).contains(&FindingKind::RetirementUnsigned);
+        assert_eq!(is, is_wrong, "{after_secs}");
+    }
+    let report = found(log.with_second_place().now(log.now(0)), &lines);
+    assert!(kinds(&report.findings).contains(&FindingKind::RunMissing));
+    let (log, lines) = forged(false);
+    let report = found(
+        log.keyed().now(Timestamp::from_millis(BEGIN + 9000)),
+        &lines,
+    );
+    assert!(
+        kinds(&report.findings).contains(&FindingKind::RetirementUnsigned),
+        "{report:#?}"
+    );
+}
+
+#[test]
+fn an_empty_log_is_a_finding_where_one_knows_what_to_expect() {
+    let log = Log::of(&[PLAIN]);
+    assert!(found(Verifier::new(), &[]).is_clean());
+    for verifier in [log.keyed(), Verifier::new().now(log.now(0))] {
+        let report = found(verifier, &[]);
+        assert_eq!(kinds(&report.findings), [FindingKind::Empty]);
+    }
+}
+
+#[test]
+fn tl_07_a_chain_is_signed_with_the_key_that_its_start_names() {
+    let (key, other) = (SealKey::random(), SealKey::random());
+    let time = Timestamp::from_millis(BEGIN);
+    let mut chain = Chain::new("orders-1", BootId::random());
+    let mut batch = Batch::new();
+    let start = Start {
+        seal: Some(Text::from(key.id().to_owned())),
+        ..Start::default()
+    };
+    chain.append(Event::Start(start), time, Duration::ZERO, &mut batch);
+    chain.checkpoint(&key, time, Duration::ZERO, &mut batch);
+    chain.checkpoint(&other, time, Duration::ZERO, &mut batch);
+    let lines: Vec<_> = batch.lines().map(str::to_owned).collect();
+    let verifier = Verifier::new().key(key.public().clone());
+    let report = found(verifier.key(other.public().clone()), &lines);
+    assert_first(&report, FindingKind::CheckpointWrong, 3, 2);
+}
+
+#[test]
+fn tl_08_a_checkpoint_says_when_the_next_one_comes_where_the_start_is_gone() {
+    let (key, time) = (SealKey::random(), Timestamp::from_millis(BEGIN));
+    let mut chain = Chain::new("orders-1", BootId::random()).heartbeat(10);
+    let mut batch = Batch::new();
+    chain.append(
+        Event::Start(Start::default()),
+        time,
+        Duration::ZERO,
+        &mut batch,
+    );
+    chain.checkpoint(&key, time, Duration::ZERO, &mut batch);
+    let lines: Vec<_> = batch.lines().map(str::to_owned).collect();
+    let at = |secs: i64| {
+        let now = Timestamp::from_millis(BEGIN + secs * 1000);
+        found(Verifier::new().key(key.public().clone()).now(now), &lines)
+    };
+    assert!(at(30).is_clean());
+    assert_eq!(kinds(&at(31).findings), [FindingKind::Silent]);
+    // It is signed.
+    let mut forged = lines.clone();
+    forged[1] = forged[1].replace("\"heartbeat_secs\":10", "\"heartbeat_secs\":90");
+    assert_ne!(forged, lines);
+    let report = found(Verifier::new().key(key.public().clone()), &forged);
+    assert!(kinds(&report.findings).contains(&FindingKind::SignatureWrong));
+}
+
 #[test]
 fn tl_08_a_line_of_the_second_place_has_to_be_a_signed_checkpoint() {
     let log = Log::of(&[PLAIN]);

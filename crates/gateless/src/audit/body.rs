@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use gateless_audit::EndKind;
+use http::StatusCode;
 use http::header::CONTENT_LENGTH;
 use http::response::Parts;
 use http_body::{Body, Frame, SizeHint};
@@ -56,7 +57,9 @@ impl<B: Body<Data = Bytes>> AuditBody<B> {
             body,
             watch: Some(watch),
         };
-        if this.body.is_end_stream() {
+        if parts.status == StatusCode::SWITCHING_PROTOCOLS {
+            finish(&mut this.watch, EndKind::Upgraded);
+        } else if this.body.is_end_stream() {
             finish(&mut this.watch, EndKind::Complete);
         }
         this

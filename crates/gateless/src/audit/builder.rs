@@ -224,8 +224,9 @@ impl AuditLogBuilder {
             renderer,
         } = self;
         let mut faults = ConfigError::collect();
-        if instance.is_empty() || instance.len() > 128 {
-            faults.add("instance", "has no name, or one of more than 128 bytes");
+        if instance.is_empty() || instance.len() > 128 || instance.contains(char::is_control) {
+            let problem = "has no name, one of more than 128 bytes, or control characters";
+            faults.add("instance", problem);
         }
         if backpressure == Backpressure::Block(Duration::ZERO) {
             faults.add("backpressure", "blocks for no time: that is FailRequest");
@@ -292,7 +293,7 @@ impl AuditLogBuilder {
         let queue = Arc::new(Queue::new(capacity));
         let writer = Writer {
             queue: Arc::clone(&queue),
-            chain: Chain::new(instance.clone(), boot),
+            chain: Chain::new(instance.clone(), boot).heartbeat(heartbeat.as_secs()),
             sink,
             durability,
             backpressure,
