@@ -141,8 +141,36 @@ const ARROWS: &[Arrow] = &[
     Arrow {
         package: "gateless",
         features: &["--all-features"],
-        without: &["tonic"],
-        ours: &["gateless-core", "gateless-jwt"],
+        without: &["tonic", "clap"],
+        ours: &["gateless-audit", "gateless-core", "gateless-jwt"],
+    },
+    // Records need neither cryptography in C nor an HTTP client, nor the arguments of a tool.
+    Arrow {
+        package: "gateless",
+        features: &["--no-default-features", "--features=audit"],
+        without: &[
+            "aws-lc-rs",
+            "clap",
+            "hyper",
+            "jsonwebtoken",
+            "prost",
+            "reqwest",
+            "rustls",
+        ],
+        ours: &["gateless-audit", "gateless-core"],
+    },
+    // Whoever checks records compiles no service.
+    Arrow {
+        package: "gateless-audit",
+        features: &[],
+        without: &["aws-lc-rs", "axum", "hyper", "reqwest", "tokio", "tower"],
+        ours: &["gateless-core"],
+    },
+    Arrow {
+        package: "gateless-audit",
+        features: &["--all-features"],
+        without: &["axum", "tonic", "tower-layer"],
+        ours: &["gateless-core"],
     },
 ];
 

@@ -41,7 +41,7 @@ mod enabled {
         }
 
         /// For what is decided outside of a request.
-        #[cfg(feature = "bearer")]
+        #[cfg(feature = "denylist")]
         pub(crate) const fn none() -> Self {
             Self(None)
         }
@@ -186,7 +186,7 @@ mod disabled {
             Self(PhantomData)
         }
 
-        #[cfg(feature = "bearer")]
+        #[cfg(feature = "denylist")]
         pub(crate) const fn none() -> Self {
             Self(PhantomData)
         }

@@ -7,9 +7,13 @@ mod tests;
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Once};
+use std::sync::Arc;
+#[cfg(feature = "limit")]
+use std::sync::Once;
 
-use gateless_core::{ConfigError, Rejection};
+use gateless_core::ConfigError;
+#[cfg(feature = "limit")]
+use gateless_core::Rejection;
 use http::Extensions;
 
 use self::proxies::Chain;
@@ -192,6 +196,7 @@ impl fmt::Debug for Locator {
 }
 
 /// The prefix of an address. An IPv4 address is the same however it is written.
+#[cfg(feature = "limit")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Prefix {
     V4(u32),
@@ -205,6 +210,7 @@ impl Locator {
     ///
     /// [`Rejection::PipelineMisordered`] when nobody left an address: a fault of the deployment, not of the caller. `stage`
     /// is who asks.
+    #[cfg(feature = "limit")]
     pub(crate) fn locate(&self, stage: &'static str, head: Head<'_>) -> Result<Prefix, Rejection> {
         let Some(address) = self.address(head) else {
             log_no_peer(stage);
@@ -258,6 +264,7 @@ pub(crate) fn canonical(address: IpAddr) -> IpAddr {
 }
 
 /// Once for a process: it shows with every request.
+#[cfg(feature = "limit")]
 #[cold]
 fn log_no_peer(stage: &'static str) {
     static LOG: Once = Once::new();

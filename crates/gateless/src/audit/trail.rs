@@ -97,6 +97,7 @@ pub(super) struct Ending {
 pub(super) struct Flags(u16);
 
 /// How many limits are remembered of a request.
+#[cfg(feature = "limit")]
 const MOST_LIMITS: usize = 8;
 
 impl Trail {

@@ -11,7 +11,6 @@ use super::builder::BearerAuthBuilder;
 use super::decide::Authenticator;
 use crate::epoch::PolicyEpoch;
 use crate::keys::{KeyState, KeyStatus};
-use crate::notes::Notes;
 
 /// What can be asked of a layer, and done to it, while it serves: readiness, emergencies, a new configuration.
 ///
@@ -236,7 +235,7 @@ impl crate::known::KnownTokens for BearerHandle {
 impl crate::verifier::TokenVerifier for BearerHandle {
     fn verify(&self, token: gateless_core::AccessToken) -> crate::verifier::Verification<'_> {
         let current = self.0.current.load_full();
-        Box::pin(async move { current.wait(&token, Notes::none()).await })
+        Box::pin(async move { current.wait(&token, crate::notes::Notes::none()).await })
     }
 }
 
