@@ -169,7 +169,7 @@ const ARROWS: &[Arrow] = &[
     Arrow {
         package: "gateless-audit",
         features: &["--all-features"],
-        without: &["axum", "tonic", "tower-layer"],
+        without: &["axum", "tonic"],
         ours: &["gateless-core"],
     },
 ];
