@@ -376,6 +376,8 @@ async fn what_waits_for_a_sink_that_fails_is_bounded() {
                 !world.audit.handle().status().is_writing
             })
             .await;
+            // Its response has left, and its record is in hand still.
+            assert_eq!(world.audit.handle().status().waiting, 1);
         }
     }
     shelf.fail(false);

@@ -13,7 +13,9 @@ pub enum Backpressure {
     /// for its record ([`Durability`](gateless_audit::Durability)) waits no longer than this either.
     Block(Duration),
     /// A request gets 503 (gRPC `UNAVAILABLE`) before anything of it is done, as soon as there is no room for its record or the sink
-    /// fails. So no request is served without a record.
+    /// fails. Where a response waits for its record ([`Durability`](gateless_audit::Durability)) and that cannot be written, the
+    /// request has been carried out already: its response is withheld, and the client gets 503 without `Retry-After`. So nobody gets an
+    /// answer that has no record.
     FailRequest,
     /// The request is served, and its record is dropped and counted.
     DropAndCount,
