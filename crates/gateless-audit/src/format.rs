@@ -59,7 +59,7 @@
 //! | `scopes_required` (can be absent) | The scopes that were asked for. |
 //! | `scopes_granted` (can be absent) | The scopes that the token grants. |
 //! | `limits` (can be absent) | What rate limits said. |
-//! | `flags` (can be absent) | What was unusual about the decision. Of `stale_keys`, `stale_introspection`, `stale_denylist`, `open_denylist`, `anonymous`, `exposed`. |
+//! | `flags` (can be absent) | What was unusual about the decision. Of `stale_keys`, `stale_introspection`, `stale_denylist`, `open_denylist`, `anonymous`. |
 //! | `peer` (can be absent) | Where the request came from. |
 //! | `agent` (can be absent) | What kind of client it says it is. |
 //! | `trace` (can be absent) | The trace that it belongs to. |

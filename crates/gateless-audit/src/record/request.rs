@@ -238,8 +238,6 @@ names! {
         OpenDenylist = "open_denylist",
         /// Nobody is signed in, and the authentication is optional.
         Anonymous = "anonymous",
-        /// The token was on its way over plain HTTP, or in a URL.
-        Exposed = "exposed",
     }
 }
 
