@@ -17,7 +17,7 @@ use gateless::hybrid::HybridAuth;
 use gateless::introspection::{
     ClientAuthentication, Endpoint, Introspection, IntrospectionPolicy, Secret,
 };
-use gateless::limit::{LimitKey, PeerAddress, RateLimit};
+use gateless::limit::{FailureLimit, LimitKey, PeerAddress, RateLimit};
 use gateless::scope::{MatchedRoute, ScopeGuard, ScopeTable};
 use gateless::strip::StripIdentityHeaders;
 use gateless::{OnOutage, Principal, Quota, Requirement, scope, scopes};
@@ -148,7 +148,7 @@ fn a_rate_limit_passes_a_known_caller_without_an_allocation_and_a_failure_limit_
     // The caller's place in the table, once.
     assert_eq!(allocated[1..], [0, 0]);
 
-    let failures = RateLimit::failures(Quota::per_minute(20), pipeline.auth.handle().clone());
+    let failures = FailureLimit::builder(Quota::per_minute(20), pipeline.auth.handle().clone());
     let failures = failures.build().unwrap();
     for _ in 0..3 {
         let mut request = Pipeline::request(&token);

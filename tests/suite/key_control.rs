@@ -42,7 +42,7 @@ async fn te_13_requests_wait_for_the_keys_after_a_purge() {
     let token = setup.issuer.token().mint();
     setup.accepts(&token).await;
     setup.issuer.set_jwks_fault(Fault::Hang);
-    setup.handle().purge_keys(setup.issuer.issuer());
+    assert!(setup.handle().purge_keys(setup.issuer.issuer()));
     let request = Request::get("/").header("authorization", bearer(&token));
     let service = setup.auth.layer(Recorder::new());
     let waits = tokio::spawn(service.oneshot(request.body(String::new()).unwrap()));
@@ -97,7 +97,7 @@ async fn te_13_who_waits_for_readiness_after_a_purge_waits_for_the_new_keys() {
     setup.accepts_new().await;
     setup.fetched(2).await;
     setup.issuer.set_discovery_fault(Fault::Hang);
-    setup.handle().purge_keys(setup.issuer.issuer());
+    assert!(setup.handle().purge_keys(setup.issuer.issuer()));
     let handle = setup.handle().clone();
     let ready = tokio::spawn(async move { handle.ready().await });
     tokio::task::yield_now().await;
@@ -220,7 +220,7 @@ async fn te_13_a_refused_key_is_refused_also_for_tokens_that_do_not_name_it() {
     let nameless = setup.issuer.token().without_header("kid").mint();
     setup.accepts(&nameless).await;
     let key_id = setup.issuer.kids().remove(0);
-    setup.handle().refuse_key(setup.issuer.issuer(), &key_id);
+    assert!(setup.handle().refuse_key(setup.issuer.issuer(), &key_id));
     for _ in 0..2 {
         let answer = setup.ask(&nameless).await;
         assert_eq!(answer.status, 401);
@@ -271,7 +271,7 @@ async fn te_13_te_29_a_key_is_refused_for_one_issuer_only() {
         .unwrap();
     let both = Setup { auth, ..setup };
     let key_id = both.issuer.kids().remove(0);
-    both.handle().refuse_key(both.issuer.issuer(), &key_id);
+    assert!(both.handle().refuse_key(both.issuer.issuer(), &key_id));
     both.refuses(&both.issuer.token().mint(), &refused()).await;
     let token = both.issuer.token().claim("iss", other).mint();
     both.accepts(&token).await;
@@ -335,7 +335,7 @@ async fn te_07_te_08_te_09_the_status_says_how_the_keys_stand() {
     setup.accepts_new().await;
     shows(KeyState::Fresh, true, "fresh, 3 keys, 0 s old");
     assert_eq!(setup.status().last_failure(), None);
-    setup.handle().refuse_key(issuer, "leaked");
+    assert!(setup.handle().refuse_key(issuer, "leaked"));
     shows(KeyState::Fresh, true, "fresh, 3 keys, 0 s old, 1 refused");
     assert_eq!(
         [KeyState::Fresh, KeyState::Stale, KeyState::Missing].map(KeyState::name),

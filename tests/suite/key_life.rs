@@ -328,7 +328,7 @@ async fn te_30_who_waited_is_judged_with_the_keys_that_came() {
     let old = setup.issuer.token().mint();
     setup.accepts(&old).await;
     setup.issuer.set_jwks_fault(Fault::Hang);
-    setup.handle().purge_keys(setup.issuer.issuer());
+    assert!(setup.handle().purge_keys(setup.issuer.issuer()));
     setup.fetched(2).await;
     let ask = |token: &str| {
         let request = Request::get("/").header("authorization", bearer(token));
@@ -399,7 +399,7 @@ async fn te_30_keys_that_are_replaced_meanwhile_are_never_mixed() {
     for round in 1..=20_u64 {
         let current = usize::from(round % 2 == 1);
         setup.issuer.set_jwks(sets[current].clone());
-        setup.handle().purge_keys(setup.issuer.issuer());
+        assert!(setup.handle().purge_keys(setup.issuer.issuer()));
         setup.until(|| setup.handle().is_ready()).await;
         // From here on, and whatever the tasks did meanwhile, only the current set counts.
         for (number, token) in tokens.iter().enumerate() {

@@ -6,6 +6,7 @@
 
 mod audit;
 mod authorization;
+mod binding;
 mod checklist;
 mod contract;
 mod denylist;
@@ -26,6 +27,7 @@ mod served;
 mod settings;
 mod sockets;
 mod sources;
+mod stack;
 mod step_up;
 mod support;
 mod tables;

@@ -184,3 +184,24 @@ fn the_manual_lists_every_name_and_no_other() {
         .collect();
     assert_eq!(used, listed);
 }
+
+#[test]
+fn every_event_has_a_name() {
+    let crates = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates");
+    let sources = crate::checklist::sources(&crates);
+    let mut events = 0;
+    let is_code = |path: &Path| !path.components().any(|part| part.as_os_str() == "manual");
+    for (path, text) in sources.iter().filter(|(path, _)| is_code(path)) {
+        for level in ["error", "warn", "info", "debug", "trace"] {
+            for event in text.split(&format!("tracing::{level}!(")).skip(1) {
+                events += 1;
+                let begins = event.trim_start();
+                assert!(
+                    begins.starts_with("name: \"gateless."),
+                    "{path:?}: {begins:.60}"
+                );
+            }
+        }
+    }
+    assert!(events > 50, "{events}");
+}

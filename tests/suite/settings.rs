@@ -6,16 +6,17 @@ use gateless::bearer::{
     Algorithm, BearerAuth, Credentials, CsrfDefence, HmacSecret, Key, KeySet, Keys, TlsEvidence,
     TokenPolicy,
 };
-use gateless::{ConfigError, ConfigFault, OnOutage};
+use gateless::{ConfigError, OnOutage};
 use http::HeaderName;
 use http::header::{AUTHORIZATION, COOKIE};
 use rstest::rstest;
 
 use crate::support::{AUDIENCE, ISSUER, auth_with, issuer, policy};
 
-fn settings<T: std::fmt::Debug>(built: Result<T, ConfigError>) -> Vec<&'static str> {
+fn settings<T: std::fmt::Debug>(built: Result<T, ConfigError>) -> Vec<String> {
     let error = built.unwrap_err();
-    error.faults().iter().map(ConfigFault::setting).collect()
+    let faults = error.faults().iter();
+    faults.map(|fault| fault.setting().to_owned()).collect()
 }
 
 fn try_reading(credentials: Credentials) -> Result<BearerAuth, ConfigError> {
@@ -130,7 +131,7 @@ fn a_setting_that_cannot_be_right_is_named(
     #[case] build: fn() -> Result<BearerAuth, ConfigError>,
     #[case] setting: &str,
 ) {
-    assert!(settings(build()).contains(&setting));
+    assert!(settings(build()).contains(&setting.to_owned()));
 }
 
 fn hmac() -> KeySet {

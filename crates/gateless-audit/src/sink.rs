@@ -30,6 +30,12 @@ use crate::record::{Link, Retired};
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no place for audit records",
+    label = "writes no records",
+    note = "`FileSink`, `StdoutSink`, `TracingSink` and `ChannelSink` are, and what implements `AuditSink`",
+    note = "what opening it returns is a `Result`: is a `?` missing?"
+)]
 pub trait AuditSink: Send + 'static {
     /// What it is called in events and metrics: `file`, `stdout`.
     fn name(&self) -> &'static str;
@@ -108,6 +114,7 @@ impl AuditSink for Box<dyn AuditSink> {
 
 /// How safe a record is before the response to its request leaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Durability {
     /// It is in the memory of the process: what a `kill -9` takes with it is some milliseconds of records.
     #[default]

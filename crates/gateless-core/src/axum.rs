@@ -47,8 +47,10 @@ impl ExtractorRejection {
         if rejection == Rejection::PipelineMisordered {
             static LOG: Once = Once::new();
             LOG.call_once(|| {
+                // Without the path: a caller chose it.
                 tracing::error!(
-                    path = parts.uri.path(),
+                    name: "gateless.misordered",
+                    stage = "extractor",
                     "a handler asks for the principal, but no authentication layer covers its route"
                 );
             });

@@ -1,19 +1,20 @@
 //! Configuration errors: every fault at once, each naming its setting.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// One setting that cannot be used, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigFault {
-    setting: &'static str,
+    setting: Cow<'static, str>,
     problem: String,
 }
 
 impl ConfigFault {
-    /// The name of the setting, as the builder's method spells it.
+    /// The name of the setting, as the builder's method spells it, or as it is called in a file or in the environment.
     #[must_use]
-    pub const fn setting(&self) -> &'static str {
-        self.setting
+    pub fn setting(&self) -> &str {
+        &self.setting
     }
 
     /// What is wrong with it. Never holds a secret.
@@ -47,9 +48,9 @@ impl ConfigError {
     }
 
     /// Records that `setting` cannot be used.
-    pub fn add(&mut self, setting: &'static str, problem: impl Into<String>) {
+    pub fn add(&mut self, setting: impl Into<Cow<'static, str>>, problem: impl Into<String>) {
         self.faults.push(ConfigFault {
-            setting,
+            setting: setting.into(),
             problem: problem.into(),
         });
     }

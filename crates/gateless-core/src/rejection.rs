@@ -253,6 +253,23 @@ impl Rejection {
         Some(retry_after.as_secs().saturating_add(partial).max(1))
     }
 
+    /// Whether whoever sent the request may have guessed: credentials were looked at and refused, and nothing
+    /// [proves](TokenFault::proves_origin) that their issuer made them.
+    ///
+    /// What should not have come the way it came was not looked at: a page of somebody else's may have made a browser send
+    /// it.
+    #[must_use]
+    pub const fn may_be_a_guess(&self) -> bool {
+        match self {
+            Self::CredentialsMalformed(fault) => !matches!(
+                fault,
+                PresentationFault::CrossSite | PresentationFault::Exposed
+            ),
+            Self::TokenInvalid(fault) => !fault.proves_origin(),
+            _ => false,
+        }
+    }
+
     /// What there was too much of; `None` unless that is why.
     #[must_use]
     pub fn excess(&self) -> Option<&Excess> {
@@ -304,6 +321,34 @@ mod tests {
             excess.into(),
         ] {
             assert_eq!(rejection.retry_after_secs(), Some(secs));
+        }
+    }
+
+    #[test]
+    fn only_refused_credentials_that_nobody_vouches_for_may_be_a_guess() {
+        let sent_by_others = [PresentationFault::CrossSite, PresentationFault::Exposed];
+        let tokens = TokenFault::ALL.iter();
+        let tokens = tokens.map(|fault| ((*fault).into(), !fault.proves_origin()));
+        let presented = PresentationFault::ALL.iter();
+        let presented = presented.map(|fault| ((*fault).into(), !sent_by_others.contains(fault)));
+        let others = [
+            Rejection::CredentialsMissing,
+            Rejection::CallerNotPermitted,
+            Rejection::RouteUnknown,
+            Rejection::RouteUndeclared,
+            Rejection::MethodUnknown {
+                allow: "GET".into(),
+            },
+            Excess::new(ExcessKind::Failures, Duration::ZERO).into(),
+            Rejection::DependencyUnavailable {
+                dependency: Dependency::Introspection,
+                retry_after: Duration::ZERO,
+            },
+            Rejection::PipelineMisordered,
+        ];
+        let others = others.into_iter().map(|rejection| (rejection, false));
+        for (rejection, may_be) in tokens.chain(presented).chain(others) {
+            assert_eq!(rejection.may_be_a_guess(), may_be, "{rejection:?}");
         }
     }
 

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What a [`SharedStore`] answers with, later.
@@ -43,6 +44,12 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no store that a fleet shares",
+    label = "keeps no values for a fleet",
+    note = "of a `RedisServer` make one with `RedisStore::new(server)`",
+    note = "in tests, `MemoryStore` of gateless-testkit"
+)]
 pub trait SharedStore: Send + Sync + fmt::Debug + 'static {
     /// The value of `key`, or `None` when there is none, or none any more.
     fn get<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<Vec<u8>>>;
@@ -55,6 +62,21 @@ pub trait SharedStore: Send + Sync + fmt::Debug + 'static {
         value: Vec<u8>,
         lifetime: Duration,
     ) -> StoreFuture<'a, ()>;
+}
+
+impl<S: SharedStore + ?Sized> SharedStore for Arc<S> {
+    fn get<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<Vec<u8>>> {
+        (**self).get(key)
+    }
+
+    fn put<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        value: Vec<u8>,
+        lifetime: Duration,
+    ) -> StoreFuture<'a, ()> {
+        (**self).put(key, value, lifetime)
+    }
 }
 
 /// Where a value is kept: 32 bytes that tell two values apart, and nothing about what they were made from.

@@ -99,6 +99,11 @@ impl Add<Duration> for Monotonic {
 }
 
 /// Where the layers read the time. The tests move it; nothing sleeps.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no clock",
+    label = "tells no time",
+    note = "`Arc::new(SystemClock::new())` is one; in tests, `FakeClock` of gateless-testkit"
+)]
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The wall clock, for claims.
     fn wall(&self) -> Timestamp;

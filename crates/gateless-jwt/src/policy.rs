@@ -195,13 +195,13 @@ mod tests {
 
     use super::*;
 
-    fn faults(policy: &TokenPolicy) -> Vec<&'static str> {
+    fn faults(policy: &TokenPolicy) -> Vec<String> {
         policy.check().map_or_else(
             |error| {
                 error
                     .faults()
                     .iter()
-                    .map(gateless_core::ConfigFault::setting)
+                    .map(|fault| fault.setting().to_owned())
                     .collect()
             },
             |()| Vec::new(),

@@ -37,12 +37,12 @@ impl<B> GateBody<B> {
         }
     }
 
-    pub(crate) fn refusal(bytes: Bytes) -> Self {
+    pub(crate) fn refusal(bytes: Bytes, escort: Option<Box<dyn Escort>>) -> Self {
         Self {
             kind: Kind::Refusal {
                 bytes: Some(bytes).filter(|bytes| !bytes.is_empty()),
             },
-            escort: None,
+            escort,
         }
     }
 }
@@ -74,7 +74,11 @@ impl<B: Body<Data = Bytes>> Body for GateBody<B> {
                 polled
             }
             KindProjection::Refusal { bytes } => {
-                Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))))
+                let bytes = bytes.take();
+                if bytes.is_none() {
+                    *this.escort = None;
+                }
+                Poll::Ready(bytes.map(|bytes| Ok(Frame::data(bytes))))
             }
         }
     }

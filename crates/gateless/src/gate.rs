@@ -34,13 +34,29 @@
 //! }
 //! ```
 
+/// Makes the layer of a gate: a copy of it in front of each service.
+macro_rules! gate_layer {
+    ($gate:ty) => {
+        impl<S> tower_layer::Layer<S> for $gate {
+            type Service = crate::gate::Gated<S, Self>;
+
+            fn layer(&self, inner: S) -> Self::Service {
+                crate::gate::Gated::new(inner, self.clone())
+            }
+        }
+    };
+}
+
+mod row;
+mod service;
+
 use std::fmt;
 use std::future::Future;
 use std::hash::{BuildHasher as _, RandomState};
 use std::mem;
+#[cfg(any(feature = "bearer", feature = "limit"))]
 use std::pin::Pin;
 use std::sync::{LazyLock, Once};
-use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use gateless_core::{Anonymous, Principal, Rejection, Renderer, Wire};
@@ -48,13 +64,18 @@ use http::header::{AUTHORIZATION, CONTENT_LENGTH};
 use http::{
     Extensions, HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri,
 };
-use pin_project_lite::pin_project;
-use tower_service::Service;
 
-use crate::body::GateBody;
+#[cfg(feature = "stack")]
+pub(crate) use self::row::{Decided, Row};
+pub use self::service::{Gated, ResponseFuture};
 use crate::notes::Notes;
 
 /// Decides on requests.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` decides on no requests",
+    label = "is no gate",
+    note = "implement `decide` of `gateless::gate::Gate` for it"
+)]
 pub trait Gate {
     /// The stage's stable name, for logs and metrics.
     const NAME: &'static str;
@@ -101,6 +122,17 @@ impl<'a> Head<'a> {
             uri: request.uri(),
             headers: request.headers(),
             extensions: request.extensions(),
+        }
+    }
+
+    /// The head of a request that was taken apart.
+    #[cfg(feature = "denylist")]
+    pub(crate) const fn of_parts(parts: &'a http::request::Parts) -> Self {
+        Self {
+            method: &parts.method,
+            uri: &parts.uri,
+            headers: &parts.headers,
+            extensions: &parts.extensions,
         }
     }
 }
@@ -228,19 +260,17 @@ impl Pass {
     /// Changes the request; what remains is for the response.
     fn apply<B>(self, request: &mut Request<B>) -> (ResponseHeaders, Option<Box<dyn Escort>>) {
         let escort = self.escort;
-        let notes = Notes::of(request.extensions());
-        notes.routed(Head::of(request));
         match self.identity {
             Identity::Unchanged => {}
             Identity::Known(principal) => {
-                notes.identified(Some(&principal));
+                Notes::of(request.extensions()).identified(Some(&principal));
                 if let Some(credentials) = request.headers_mut().get_mut(AUTHORIZATION) {
                     credentials.set_sensitive(true);
                 }
                 principal.attach(request.extensions_mut());
             }
             Identity::Anonymous => {
-                notes.identified(None);
+                Notes::of(request.extensions()).identified(None);
                 Anonymous::attach(request.extensions_mut());
             }
         }
@@ -323,140 +353,6 @@ impl fmt::Debug for CredentialFingerprint {
     }
 }
 
-/// A service behind a gate.
-#[derive(Clone, Debug)]
-pub struct Gated<S, G> {
-    inner: S,
-    gate: G,
-}
-
-impl<S, G> Gated<S, G> {
-    /// Puts `gate` in front of `inner`.
-    #[must_use]
-    pub const fn new(inner: S, gate: G) -> Self {
-        Self { inner, gate }
-    }
-}
-
-impl<S, G, ReqBody, ResBody> Service<Request<ReqBody>> for Gated<S, G>
-where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
-    G: Gate,
-{
-    type Response = Response<GateBody<ResBody>>;
-    type Error = S::Error;
-    type Future = ResponseFuture<S, G::Wait, ReqBody>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        match self.gate.decide(Head::of(&request)) {
-            Step::Now(Ok(pass)) => {
-                let (headers, escort) = pass.apply(&mut request);
-                ResponseFuture {
-                    state: State::Forward {
-                        future: self.inner.call(request),
-                        headers,
-                        escort,
-                    },
-                }
-            }
-            Step::Now(Err(rejection)) => {
-                let fingerprint = self.gate.fingerprint(Head::of(&request));
-                let renderer = self.gate.renderer();
-                ResponseFuture {
-                    state: State::refuse(G::NAME, &renderer, &rejection, fingerprint, &request),
-                }
-            }
-            Step::Wait(wait) => {
-                // `poll_ready` prepared *this* instance, not a clone of it: the prepared one goes into the future,
-                // the clone stays behind to be polled again.
-                let clone = self.inner.clone();
-                let prepared = mem::replace(&mut self.inner, clone);
-                let held = Held {
-                    prepared,
-                    fingerprint: self.gate.fingerprint(Head::of(&request)),
-                    request,
-                    stage: G::NAME,
-                    renderer: self.gate.renderer(),
-                };
-                ResponseFuture {
-                    state: State::Wait {
-                        wait,
-                        held: Some(Box::new(held)),
-                    },
-                }
-            }
-        }
-    }
-}
-
-pin_project! {
-    /// The response of a [`Gated`] service.
-    pub struct ResponseFuture<S, W, ReqBody>
-    where
-        S: Service<Request<ReqBody>>,
-    {
-        #[pin]
-        state: State<S, W, ReqBody>,
-    }
-}
-
-pin_project! {
-    #[project = StateProjection]
-    enum State<S, W, ReqBody>
-    where
-        S: Service<Request<ReqBody>>,
-    {
-        Forward { #[pin] future: S::Future, headers: ResponseHeaders, escort: Option<Box<dyn Escort>> },
-        Refuse { response: Option<Response<Bytes>> },
-        Wait { #[pin] wait: W, held: Option<Box<Held<S, ReqBody>>> },
-    }
-}
-
-/// A request that waits for its decision, with the service that was made ready for it. Boxed: next to waiting that is
-/// nothing, and it keeps the future of every other request small.
-struct Held<S, ReqBody> {
-    prepared: S,
-    request: Request<ReqBody>,
-    fingerprint: Option<CredentialFingerprint>,
-    stage: &'static str,
-    renderer: Renderer,
-}
-
-impl<S, W, ReqBody> State<S, W, ReqBody>
-where
-    S: Service<Request<ReqBody>>,
-{
-    fn refuse(
-        stage: &'static str,
-        renderer: &Renderer,
-        rejection: &Rejection,
-        fingerprint: Option<CredentialFingerprint>,
-        request: &Request<ReqBody>,
-    ) -> Self {
-        note_refusal(stage, rejection);
-        let notes = Notes::of(request.extensions());
-        notes.routed(Head::of(request));
-        notes.refused(stage, rejection, fingerprint);
-        if *rejection == Rejection::PipelineMisordered {
-            log_misordered(stage);
-        }
-        let mut response = renderer.render(rejection, Wire::of(request.headers()));
-        if let Some(fingerprint) = fingerprint {
-            response.extensions_mut().insert(fingerprint);
-        }
-        if request.method() == Method::HEAD {
-            leave_out_the_body(&mut response);
-        }
-        Self::Refuse {
-            response: Some(response),
-        }
-    }
-}
-
 /// Counts a refusal, and tells whoever listens.
 pub(crate) fn note_refusal(stage: &'static str, rejection: &Rejection) {
     crate::metrics::refused(stage, rejection);
@@ -469,12 +365,30 @@ pub(crate) fn note_refusal(stage: &'static str, rejection: &Rejection) {
     );
 }
 
-/// An answer to `HEAD` has none (RFC 9110 §9.3.2), and the length that it would have. In HTTP/2 hyper leaves that to the
-/// service, and axum to services on a route.
-pub(crate) fn leave_out_the_body(response: &mut Response<Bytes>) {
-    let body = mem::take(response.body_mut());
-    let length = HeaderValue::from(body.len());
-    response.headers_mut().insert(CONTENT_LENGTH, length);
+/// Refuses a request, for whoever decides: counts and tells it, notes it for the record, and says so in the protocol of the
+/// request.
+pub(crate) fn refuse(
+    stage: &'static str,
+    renderer: &Renderer,
+    rejection: &Rejection,
+    fingerprint: Option<CredentialFingerprint>,
+    head: Head<'_>,
+) -> Response<Bytes> {
+    note_refusal(stage, rejection);
+    let notes = Notes::of(head.extensions);
+    notes.routed(head);
+    notes.refused(stage, rejection, fingerprint);
+    if *rejection == Rejection::PipelineMisordered {
+        log_misordered(stage);
+    }
+    let mut response = renderer.render(rejection, Wire::of(head.headers));
+    if let Some(fingerprint) = fingerprint {
+        response.extensions_mut().insert(fingerprint);
+    }
+    if *head.method == Method::HEAD {
+        leave_out_the_body(&mut response);
+    }
+    response
 }
 
 /// Once for a process: a deployment fault shows with every request.
@@ -490,76 +404,10 @@ fn log_misordered(stage: &'static str) {
     });
 }
 
-impl<S, W, ReqBody, ResBody> Future for ResponseFuture<S, W, ReqBody>
-where
-    S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    W: Future<Output = Verdict>,
-{
-    type Output = Result<Response<GateBody<ResBody>>, S::Error>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            let next = match self.as_mut().project().state.project() {
-                StateProjection::Forward {
-                    future,
-                    headers,
-                    escort,
-                } => {
-                    let mut response = ready!(future.poll(cx))?;
-                    for (name, value) in headers.drain(..) {
-                        response.headers_mut().append(name, value);
-                    }
-                    let (parts, body) = response.into_parts();
-                    let escort = escort.take().and_then(|escort| {
-                        escort.answered(ResponseHead {
-                            status: parts.status,
-                            headers: &parts.headers,
-                            extensions: &parts.extensions,
-                        })
-                    });
-                    let body = GateBody::inner(body, escort);
-                    return Poll::Ready(Ok(Response::from_parts(parts, body)));
-                }
-                StateProjection::Refuse { response } => {
-                    let response = response.take().expect("polled after it was ready");
-                    return Poll::Ready(Ok(response.map(GateBody::refusal)));
-                }
-                StateProjection::Wait { wait, held } => {
-                    let verdict = ready!(wait.poll(cx));
-                    let Held {
-                        mut prepared,
-                        mut request,
-                        fingerprint,
-                        stage,
-                        renderer,
-                    } = *held
-                        .take()
-                        .expect("the state changes when the wait is over");
-                    match verdict {
-                        Ok(pass) => {
-                            let (headers, escort) = pass.apply(&mut request);
-                            State::Forward {
-                                future: prepared.call(request),
-                                headers,
-                                escort,
-                            }
-                        }
-                        Err(rejection) => {
-                            State::refuse(stage, &renderer, &rejection, fingerprint, &request)
-                        }
-                    }
-                }
-            };
-            self.as_mut().project().state.set(next);
-        }
-    }
-}
-
-impl<S, W, ReqBody> fmt::Debug for ResponseFuture<S, W, ReqBody>
-where
-    S: Service<Request<ReqBody>>,
-{
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseFuture").finish_non_exhaustive()
-    }
+/// An answer to `HEAD` has none (RFC 9110 §9.3.2), and the length that it would have. In HTTP/2 hyper leaves that to the
+/// service, and axum to services on a route.
+pub(crate) fn leave_out_the_body(response: &mut Response<Bytes>) {
+    let body = mem::take(response.body_mut());
+    let length = HeaderValue::from(body.len());
+    response.headers_mut().insert(CONTENT_LENGTH, length);
 }

@@ -42,10 +42,9 @@
 use gateless_core::AccessToken;
 use gateless_core::{ConfigError, Rejection, Renderer};
 use gateless_jwt::TokenShape;
-use tower_layer::Layer;
 
 use crate::bearer::{Authenticator, BearerAuth, BearerHandle, OptionalBearerAuth};
-use crate::gate::{BoxedWait, CredentialFingerprint, Gate, Gated, Head, Pass, Step, Verdict};
+use crate::gate::{BoxedWait, CredentialFingerprint, Gate, Head, Pass, Step, Verdict};
 use crate::introspection::{Introspection, IntrospectionHandle, OptionalIntrospection};
 #[cfg(feature = "limit")]
 use crate::known::{Knowledge, KnownTokens};
@@ -79,6 +78,18 @@ impl HybridAuth {
     pub fn new(bearer: &BearerAuth, introspection: &Introspection) -> Result<Self, ConfigError> {
         Both::new(bearer.handle(), introspection.handle()).map(Self)
     }
+
+    /// What can be asked of the part that verifies JWTs, and done to it, while it serves.
+    #[must_use]
+    pub const fn bearer(&self) -> &BearerHandle {
+        &self.0.bearer
+    }
+
+    /// The same for the part that asks about all other tokens.
+    #[must_use]
+    pub const fn introspection(&self) -> &IntrospectionHandle {
+        &self.0.introspection
+    }
 }
 
 impl OptionalHybridAuth {
@@ -92,6 +103,18 @@ impl OptionalHybridAuth {
         introspection: &OptionalIntrospection,
     ) -> Result<Self, ConfigError> {
         Both::new(bearer.handle(), introspection.handle()).map(Self)
+    }
+
+    /// What can be asked of the part that verifies JWTs, and done to it, while it serves.
+    #[must_use]
+    pub const fn bearer(&self) -> &BearerHandle {
+        &self.0.bearer
+    }
+
+    /// The same for the part that asks about all other tokens.
+    #[must_use]
+    pub const fn introspection(&self) -> &IntrospectionHandle {
+        &self.0.introspection
     }
 }
 
@@ -167,6 +190,10 @@ impl Both {
         }
     }
 
+    fn fingerprint(&self, head: Head<'_>) -> Option<CredentialFingerprint> {
+        self.bearer.current().credentials.fingerprint(head)
+    }
+
     fn renderer(&self) -> Renderer {
         self.bearer.current().renderer.clone()
     }
@@ -202,6 +229,10 @@ impl KnownTokens for HybridAuth {
     fn knows(&self, head: Head<'_>) -> Knowledge {
         self.0.knows(head)
     }
+
+    fn fingerprint_of(&self, head: Head<'_>) -> Option<CredentialFingerprint> {
+        self.0.fingerprint(head)
+    }
 }
 
 #[cfg(feature = "limit")]
@@ -209,6 +240,10 @@ impl KnownTokens for HybridAuth {
 impl KnownTokens for OptionalHybridAuth {
     fn knows(&self, head: Head<'_>) -> Knowledge {
         self.0.knows(head)
+    }
+
+    fn fingerprint_of(&self, head: Head<'_>) -> Option<CredentialFingerprint> {
+        self.0.fingerprint(head)
     }
 }
 
@@ -221,7 +256,7 @@ impl Gate for HybridAuth {
     }
 
     fn fingerprint(&self, head: Head<'_>) -> Option<CredentialFingerprint> {
-        self.0.bearer.current().credentials.fingerprint(head)
+        self.0.fingerprint(head)
     }
 
     fn renderer(&self) -> Renderer {
@@ -238,7 +273,7 @@ impl Gate for OptionalHybridAuth {
     }
 
     fn fingerprint(&self, head: Head<'_>) -> Option<CredentialFingerprint> {
-        self.0.bearer.current().credentials.fingerprint(head)
+        self.0.fingerprint(head)
     }
 
     fn renderer(&self) -> Renderer {
@@ -246,18 +281,6 @@ impl Gate for OptionalHybridAuth {
     }
 }
 
-impl<S> Layer<S> for HybridAuth {
-    type Service = Gated<S, Self>;
+gate_layer!(HybridAuth);
 
-    fn layer(&self, inner: S) -> Self::Service {
-        Gated::new(inner, self.clone())
-    }
-}
-
-impl<S> Layer<S> for OptionalHybridAuth {
-    type Service = Gated<S, Self>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Gated::new(inner, self.clone())
-    }
-}
+gate_layer!(OptionalHybridAuth);

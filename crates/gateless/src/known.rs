@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::gate::Head;
+use crate::gate::{CredentialFingerprint, Head};
 
 /// Something that remembers good tokens: the handle of a stage that authenticates.
 ///
@@ -26,19 +26,37 @@ use crate::gate::Head;
 ///     }
 /// }
 /// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not know which tokens are good",
+    label = "remembers no tokens",
+    note = "hand over the handle of the layer that authenticates: `auth.handle().clone()`; or a `HybridAuth` itself"
+)]
 pub trait KnownTokens: Send + Sync + 'static {
     /// What is known of the credentials of a request, from memory alone: nobody is asked, and no signature is checked.
     fn knows(&self, head: Head<'_>) -> Knowledge;
+
+    /// What tells the credentials of a request from others: the same as the stage says of those that it
+    /// [refuses](crate::gate::Gate::fingerprint). `None` where there are none, and by default:
+    /// what is refused and what nobody waits for then count apart.
+    fn fingerprint_of(&self, head: Head<'_>) -> Option<CredentialFingerprint> {
+        let _ = head;
+        None
+    }
 }
 
 impl<K: KnownTokens + ?Sized> KnownTokens for Arc<K> {
     fn knows(&self, head: Head<'_>) -> Knowledge {
         (**self).knows(head)
     }
+
+    fn fingerprint_of(&self, head: Head<'_>) -> Option<CredentialFingerprint> {
+        (**self).fingerprint_of(head)
+    }
 }
 
 /// What is known of the credentials of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Knowledge {
     /// It has none.
     NoCredentials,

@@ -50,12 +50,36 @@
 //!
 //! # Features
 //!
-//! `bearer`, `jwks`, `scope` and `aws_lc_rs` are on by default. With `default-features = false` and `scope` alone no
-//! cryptography and no HTTP client is compiled. `axum` adds extractors, `metrics` counters, `resource_metadata` the
-//! document that tells clients where tokens come from, `rust_crypto` a backend in pure Rust.
-//! `introspection` adds opaque tokens, `denylist` what ends a token before its time, `limit` how much a caller may have, `audit` a record of each decision. `openapi` and `proto` read what each route asks for from the document or the
-//! `.proto` files of a service.
+//! | feature | adds |
+//! |---|---|
+//! | `default` | `bearer`, `jwks`, `scope` and `aws_lc_rs` |
+//! | `full` | everything, with aws-lc-rs |
+//! | `stack` | `Stack`: all stages in their order, as one layer |
+//! | `audit` | `AuditLog`: a record of each decision |
+//! | `audit_otlp` | records for an OpenTelemetry collector (OTLP over HTTP) |
+//! | `bearer` | `BearerAuth`: JWT access tokens, with keys from the configuration or a file |
+//! | `jwks` | keys of an issuer over HTTP: discovery and JWKS URLs |
+//! | `introspection` | opaque tokens: the answers of an issuer's introspection endpoint |
+//! | `denylist` | `Denylist`: what is refused although its issuer signed it |
+//! | `denylist_file` | the denylist of one machine, in a file |
+//! | `limit` | `RateLimit`, `FailureLimit` and `ConcurrencyLimit`: how much a caller may have |
+//! | `limit_shared` | limits that a fleet shares |
+//! | `limit_fields` | what is left of a quota, told in `RateLimit` fields: a draft of the IETF, which may still change |
+//! | `scope` | `ScopeGuard`, and tables of routes |
+//! | `axum` | for axum: extractors, and guards that know the matched route |
+//! | `resource_metadata` | RFC 9728: the document that says where tokens for this service come from |
+//! | `openapi` | declarations from an OpenAPI document, and into it |
+//! | `proto` | declarations from the options of gRPC methods |
+//! | `metrics` | counters and gauges through the `metrics` facade |
+//! | `aws_lc_rs` | signatures by aws-lc-rs: the fast ones. Wins where both backends are on |
+//! | `rust_crypto` | signatures by the RustCrypto crates: no C compiler needed |
+//!
+//! With `default-features = false` and `scope` alone no cryptography and no HTTP client is compiled.
 #![cfg_attr(docsrs, feature(doc_cfg))]
+
+// First, for the macro in it.
+#[macro_use]
+pub mod gate;
 
 #[cfg(feature = "audit")]
 #[cfg_attr(docsrs, doc(cfg(feature = "audit")))]
@@ -83,7 +107,6 @@ pub mod denylist;
 mod digest;
 #[cfg(feature = "bearer")]
 mod epoch;
-pub mod gate;
 #[cfg(feature = "introspection")]
 #[cfg_attr(docsrs, doc(cfg(feature = "introspection")))]
 pub mod hybrid;
@@ -107,6 +130,8 @@ mod notes;
 pub mod openapi;
 #[cfg(feature = "jwks")]
 mod outbound;
+#[cfg(any(feature = "limit", feature = "scope"))]
+mod pattern;
 #[cfg(any(feature = "audit", feature = "limit"))]
 mod peer;
 #[cfg(feature = "bearer")]
@@ -122,6 +147,9 @@ pub mod resource;
 #[cfg(feature = "scope")]
 #[cfg_attr(docsrs, doc(cfg(feature = "scope")))]
 pub mod scope;
+#[cfg(feature = "stack")]
+#[cfg_attr(docsrs, doc(cfg(feature = "stack")))]
+pub mod stack;
 pub mod strip;
 #[cfg(feature = "denylist")]
 mod verifier;

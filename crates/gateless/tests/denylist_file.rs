@@ -130,14 +130,14 @@ async fn th_08_records_past_their_end_are_dropped_and_no_others() {
     let directory = Directory::new();
     let clock = Moved::default();
     clock.advance(Duration::from_secs(1_800_000_000));
-    let log = RevocationFile::open_with(directory.file(), clock.clone()).unwrap();
+    let log = RevocationFile::open_with(directory.file(), Arc::new(clock.clone())).unwrap();
     let revoked = [token("short", 1_800_000_060), token("long", LATER)];
     let revoked = revoked.map(RevocationChange::Revoke);
     log.append(&revoked).await.unwrap();
     // It is past its end, but a clock may be wrong for a while.
     clock.advance(Duration::from_secs(61));
     drop(log);
-    let log = RevocationFile::open_with(directory.file(), clock.clone()).unwrap();
+    let log = RevocationFile::open_with(directory.file(), Arc::new(clock.clone())).unwrap();
     assert_eq!(load(&log).await.unwrap().len(), 2);
     // While it is open.
     clock.advance(Duration::from_secs(3600));
@@ -149,7 +149,7 @@ async fn th_08_records_past_their_end_are_dropped_and_no_others() {
     assert_eq!(load(&log).await.unwrap().len(), 3);
     drop(log);
     clock.advance(Duration::from_secs(2 * 3600));
-    let log = RevocationFile::open_with(directory.file(), clock).unwrap();
+    let log = RevocationFile::open_with(directory.file(), Arc::new(clock)).unwrap();
     assert_eq!(load(&log).await.unwrap(), records(["long", "more"]));
 }
 
@@ -157,7 +157,7 @@ async fn th_08_records_past_their_end_are_dropped_and_no_others() {
 async fn the_file_does_not_grow_for_ever() {
     let directory = Directory::new();
     let clock = Moved::default();
-    let log = RevocationFile::open_with(directory.file(), clock.clone()).unwrap();
+    let log = RevocationFile::open_with(directory.file(), Arc::new(clock.clone())).unwrap();
     let mut sizes = Vec::new();
     for round in 0..40_i64 {
         let end = round * 10_000 + 60;

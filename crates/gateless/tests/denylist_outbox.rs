@@ -113,8 +113,8 @@ impl Setup {
     }
 
     fn outbox(&self) -> RevocationOutbox {
-        RevocationOutbox::builder(Arc::clone(&self.log) as _, self.directory.file())
-            .clock(self.clock.clone())
+        RevocationOutbox::builder(Arc::clone(&self.log), self.directory.file())
+            .clock(Arc::new(self.clock.clone()))
             .capacity(self.capacity)
             .deadline(Duration::from_millis(50))
             .open()

@@ -57,7 +57,7 @@ impl Records {
         let sink = FileSink::new(&self.path).keep_files(10);
         let log = AuditLog::builder(format!("orders {address}"), sink, Backpressure::FailRequest)
             .seal(key)
-            .from(peer)
+            .peer(peer)
             .build()
             .map_err(named)?;
         let beside = self.path.with_extension(format!("{}.pem", public.id()));

@@ -106,7 +106,7 @@ async fn tl_17_subjects_are_pseudonyms_unless_the_service_says_otherwise() {
     let plain = naming(|builder| {
         builder
             .subjects(Disclosure::Plain)
-            .from(Peer::connection().ipv6_prefix(128))
+            .peer(Peer::connection().ipv6_prefix(128))
     });
     let plain = record(&plain, caller()).await;
     assert_eq!(plain["subject"], "canary-alice");

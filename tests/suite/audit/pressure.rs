@@ -278,6 +278,28 @@ async fn an_orderly_end_says_so_and_later_requests_are_not_served() {
 }
 
 #[tokio::test]
+async fn what_an_end_that_takes_too_long_loses_is_counted() {
+    let recorder = metrics_util::debugging::DebuggingRecorder::new();
+    let world = metrics::with_local_recorder(&recorder, World::new);
+    eventually("it has begun", || !world.shelf.lines().is_empty()).await;
+    let lost = || {
+        let counted = crate::observing::counted(&recorder.snapshotter());
+        counted["gateless_audit_missed_total{result=lost}"]
+    };
+    assert_eq!(lost(), 0.0);
+    world.shelf.fail(true);
+    send(&world.audit, request(Protocol::Http)).await.passed();
+    let closed = world.audit.handle().close(Duration::from_millis(50)).await;
+    assert!(closed.is_err());
+    let sum = std::cell::Cell::new(0.0);
+    eventually("it is counted", || {
+        sum.set(sum.get() + lost());
+        sum.get() >= 1.0
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_end_that_takes_too_long_is_told() {
     let world = World::new();
     eventually("it has begun", || !world.shelf.lines().is_empty()).await;

@@ -24,7 +24,7 @@ use crate::support::{auth, issuer};
 
 fn world(peer: Peer) -> World {
     World::of(Shelf::new(), Backpressure::FailRequest, |builder| {
-        builder.without_folding().from(peer)
+        builder.without_folding().peer(peer)
     })
 }
 

@@ -44,6 +44,31 @@ where
     (parts.status, parts.headers, body)
 }
 
+#[tokio::test]
+async fn a_refusal_has_the_stage_in_its_record_and_no_body_for_head() {
+    let world = World::new();
+    let instance = world.instance().await;
+    let audit = crate::audit::World::new();
+    let api = RevocationApi::builder(instance.handle(), scope!("tokens:revoke"))
+        .issuer(ISSUER)
+        .build()
+        .unwrap();
+    let token = world.issuer.token().scope("orders:read").mint();
+    let request = Request::head("/admin/revocations")
+        .header("authorization", bearer(token))
+        .body(Full::from(String::new()))
+        .unwrap();
+    let service = audit.audit.layer(instance.auth.layer(api));
+    let response = service.oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 403);
+    assert_ne!(response.headers()["content-length"], "0");
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(body.is_empty(), "{body:?}");
+    let record = audit.only().await;
+    assert_eq!(record["stage"], "revocation_api", "{record:#}");
+    assert_eq!(record["code"], "scope_insufficient");
+}
+
 fn operator(world: &World) -> String {
     let token = world
         .issuer

@@ -72,6 +72,20 @@ fn tf_22_what_is_revoked_is_forgotten_by_the_cache_and_nothing_else_is() {
 }
 
 #[test]
+fn th_02_a_list_that_was_never_loaded_is_infinitely_old() {
+    counting(async |snapshotter| {
+        let world = World::new();
+        world.log.set_fault(LogFault::Fail);
+        let denylist = world.builder(OnOutage::FailClosed).build().unwrap();
+        world.pass(SECOND).await;
+        assert_eq!(counted(&snapshotter)["age_seconds"], f64::INFINITY);
+        world.log.clear_fault();
+        denylist.handle().ready().await.unwrap();
+        assert!(!counted(&snapshotter).contains_key("age_seconds"));
+    });
+}
+
+#[test]
 fn th_02_the_age_of_the_list_and_what_it_decides_are_counted() {
     counting(async |snapshotter| live(&snapshotter).await);
 }

@@ -6,7 +6,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gateless::bearer::Profile;
 use gateless::denylist::RevocationList;
-use gateless::{Principal, Revocation, RevocationId, Timestamp, TokenDigest, TokenFault};
+use gateless::{
+    Clock as _, Principal, Revocation, RevocationId, Timestamp, TokenDigest, TokenFault,
+};
 use gateless_testkit::{FakeClock, TestIssuer, TokenBuilder};
 use rstest::rstest;
 
@@ -216,6 +218,56 @@ async fn th_08_a_token_is_refused_until_its_very_end() {
     // What nobody can use any more is not kept.
     world.pass(Duration::from_secs(600)).await;
     assert!(!instance.handle().is_revoked(&caller));
+}
+
+#[tokio::test(start_paused = true)]
+async fn td_11_a_clock_that_is_ahead_for_a_while_has_the_list_forget_nothing() {
+    let world = World::new();
+    let instance = world.instance().await;
+    let [before, meanwhile] = ["token-1", "token-2"].map(|id| {
+        let token = world.issuer.token().token_id(id).expires_in(3600);
+        let end = FakeClock::START.saturating_add(Duration::from_secs(3630));
+        let revocation = Revocation::token(ISSUER, id).expires_at(end);
+        (token.mint(), revocation)
+    });
+    instance.revoke(before.1).await;
+    instance.refuses(&before.0).await;
+    let right = world.clock.wall();
+    world
+        .clock
+        .set_wall(right.saturating_add(Duration::from_secs(3630 + 1800)));
+    instance.revoke(meanwhile.1).await;
+    world.pass(Duration::from_secs(30)).await;
+    world
+        .clock
+        .set_wall(right.saturating_add(Duration::from_secs(30)));
+    instance.refuses(&before.0).await;
+    instance.refuses(&meanwhile.0).await;
+}
+
+/// What has ended takes nobody's place, although it is held for another while.
+#[tokio::test(start_paused = true)]
+async fn th_13_what_has_ended_makes_way_where_room_gets_short() {
+    let world = World::new();
+    let builder = world.builder(OnOutage::FailClosed).capacity(10);
+    let instance = world.instance_of(builder).await;
+    let revoke = async |number: u32| {
+        let end = world.clock.wall().saturating_add(Duration::from_secs(60));
+        let id = format!("token-{number}");
+        instance
+            .revoke(Revocation::token(ISSUER, &id).expires_at(end))
+            .await;
+    };
+    for number in 0..7 {
+        revoke(number).await;
+    }
+    // Its end and the leeway of a record, twice.
+    world.pass(Duration::from_secs(1320)).await;
+    assert_eq!(instance.handle().status().records(), 7);
+    for number in 10..20 {
+        revoke(number).await;
+    }
+    assert_eq!(instance.handle().status().records(), 10);
 }
 
 /// `issued` is in milliseconds from the time that is said.

@@ -120,7 +120,7 @@ fn what_cannot_be_right_is_named(
     assert_eq!(settings(&spoilt().build_optional().unwrap_err()), expected);
 }
 
-fn settings(error: &ConfigError) -> Vec<&'static str> {
+fn settings(error: &ConfigError) -> Vec<&str> {
     let said = format!("{error} {error:?}");
     assert!(!said.contains("canary"), "{said}");
     error.faults().iter().map(ConfigFault::setting).collect()

@@ -64,6 +64,31 @@ async fn a_route_has_a_price_of_its_own_whatever_the_path() {
 }
 
 #[tokio::test]
+async fn a_route_has_its_price_however_the_router_calls_its_parameters() {
+    let world = World::new();
+    let builder = world
+        .builder(LimitKey::caller(), &[Quota::per_minute(100)])
+        .route_cost(http_route(Method::GET, "/export/{id}"), 50)
+        .route_cost(http_route(Method::GET, "/files/{*rest}"), 50);
+    let instance = world.instance_of(builder);
+    let app = Router::new()
+        .route("/export/{export_id}", get(|| async {}))
+        .route("/files/{*path}", get(|| async {}))
+        .route("/files", get(|| async {}))
+        .layer(instance.layer());
+    for (path, expected) in [("/export/1", 2), ("/files/a/b", 2), ("/files", 100)] {
+        let token = token_of(&format!("user-{path}")).mint();
+        let mut admitted = 0;
+        for _ in 0..101 {
+            let request = presenting(&token)(http::Request::get(path));
+            let request = request.body(axum::body::Body::empty()).unwrap();
+            admitted += usize::from(send_to(&app, request).await.status == 200);
+        }
+        assert_eq!(admitted, expected, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn tk_13_what_is_more_than_one_burst_is_paid_for_in_full_by_the_other_quotas() {
     let world = World::new();
     let quotas = [Quota::per_second(20), Quota::per_day(1000)];

@@ -270,6 +270,35 @@ async fn tf_13_a_guess_that_nobody_waits_for_counts_and_a_known_token_does_not()
 }
 
 #[tokio::test]
+async fn tk_16_a_refused_token_that_nobody_waits_for_the_next_time_counts_once() {
+    use tower::{Layer as _, ServiceExt as _, service_fn};
+
+    let gate = Gate::new(Peer::connection());
+    let slow = gate.limit.layer(service_fn(|_: http::Request<String>| {
+        std::future::pending::<Result<http::Response<String>, std::convert::Infallible>>()
+    }));
+    for number in 0..5 {
+        let token = format!("guess-{number}");
+        assert_eq!(gate.status("192.0.2.7", &token).await, 401);
+        // However the scheme is written.
+        for scheme in ["Bearer", "bearer"] {
+            let address: IpAddr = "192.0.2.7".parse().unwrap();
+            let request = Protocol::Http.request().extension(PeerAddress(address));
+            let request = request.header("authorization", format!("{scheme} {token}"));
+            let request = slow.clone().oneshot(request.body(String::new()).unwrap());
+            let waiting = tokio::time::timeout(Duration::ZERO, request).await;
+            assert!(waiting.is_err(), "{number}");
+        }
+    }
+    // Five of ten are left.
+    for number in 5..11 {
+        let expected = if number < 10 { 401 } else { 429 };
+        let token = format!("guess-{number}");
+        assert_eq!(gate.status("192.0.2.7", &token).await, expected, "{number}");
+    }
+}
+
+#[tokio::test]
 async fn inside_of_the_authentication_it_would_see_nothing_and_says_so() {
     let gate = Gate::new(Peer::connection());
     let layer = Stack::new(gate.limit.clone(), World::new().auth());

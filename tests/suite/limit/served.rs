@@ -21,7 +21,7 @@ use crate::sockets::listen;
 fn layers(peer: Peer) -> (FailureLimit, BearerAuth, RateLimit) {
     let world = World::new();
     let auth = world.auth();
-    let failures = RateLimit::failures(Quota::per_minute(2), auth.handle().clone());
+    let failures = FailureLimit::builder(Quota::per_minute(2), auth.handle().clone());
     let rate = world.builder(LimitKey::caller(), &[Quota::per_minute(3)]);
     (
         failures.peer(peer).build().unwrap(),

@@ -14,6 +14,12 @@ use crate::store::StoreFuture;
 ///
 /// Callers bound how long they wait and drop the future then. A future that is dropped may have had its effect.
 /// `gateless-testkit` has a suite that every implementation should pass.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no log of revocations",
+    label = "keeps no revocations",
+    note = "for a fleet, `RedisLog` of gateless-redis; for one machine, `RevocationFile`; for tests and trials, `Ephemeral`",
+    note = "what opening it returns is a `Result`: is a `?` missing?"
+)]
 pub trait RevocationLog: Send + Sync + fmt::Debug + 'static {
     /// Puts `changes` at the end, in their order, all or none. When it is done, they are as durable as this log makes
     /// anything, and every [`load`](Self::load) that begins afterwards has them.

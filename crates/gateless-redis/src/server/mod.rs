@@ -339,12 +339,12 @@ impl fmt::Debug for RedisServerBuilder {
 mod tests {
     use super::*;
 
-    fn settings(builder: RedisServerBuilder) -> Vec<&'static str> {
+    fn settings(builder: RedisServerBuilder) -> Vec<String> {
         let faults = builder.build().unwrap_err();
         faults
             .faults()
             .iter()
-            .map(|fault| fault.setting())
+            .map(|fault| fault.setting().to_owned())
             .collect()
     }
 

@@ -110,7 +110,7 @@ impl AuditLogBuilder {
         self
     }
 
-    /// How records name where requests come from. As an address by default, or rather the prefix that [`from`](Self::from) keeps of
+    /// How records name where requests come from. As an address by default, or rather the prefix that [`peer`](Self::peer) keeps of
     /// it: whoever looks for a thief needs that. It is personal data.
     pub const fn peers(mut self, disclosure: Disclosure) -> Self {
         self.peer = disclosure;
@@ -119,7 +119,7 @@ impl AuditLogBuilder {
 
     /// Where requests come from. The [`PeerAddress`](crate::PeerAddress) that the server leaves by default. Where nobody leaves one,
     /// records have none.
-    pub fn from(mut self, peer: Peer) -> Self {
+    pub fn peer(mut self, peer: Peer) -> Self {
         self.from = peer;
         self
     }

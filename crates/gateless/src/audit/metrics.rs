@@ -23,6 +23,7 @@ mod enabled {
     /// Owned by the writer.
     pub(in crate::audit) struct Metrics {
         failures: Counter,
+        lost: Counter,
         waiting: Gauge,
     }
 
@@ -30,6 +31,7 @@ mod enabled {
         pub(in crate::audit) fn new() -> Self {
             Self {
                 failures: counter!("gateless_audit_write_failures_total"),
+                lost: counter!("gateless_audit_missed_total", "result" => "lost"),
                 waiting: gauge!("gateless_audit_waiting"),
             }
         }
@@ -47,6 +49,10 @@ mod enabled {
 
         pub(in crate::audit) fn failed(&self) {
             self.failures.increment(1);
+        }
+
+        pub(in crate::audit) fn lost(&self, records: u64) {
+            self.lost.increment(records);
         }
 
         #[expect(clippy::cast_precision_loss, reason = "a gauge is a float")]
@@ -80,6 +86,8 @@ mod disabled {
         pub(in crate::audit) const fn saw(&self, _: &Sighting<'_>) {}
 
         pub(in crate::audit) const fn failed(&self) {}
+
+        pub(in crate::audit) const fn lost(&self, _: u64) {}
 
         pub(in crate::audit) const fn waiting(&self, _: usize) {}
 

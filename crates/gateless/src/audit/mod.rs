@@ -61,8 +61,8 @@ use std::time::{Duration, Instant};
 pub use gateless_audit::OtlpSink;
 pub use gateless_audit::{
     AuditLine, AuditReceiver, AuditSink, Batch, BootId, ChannelSink, Durability, Entry, Event,
-    FileSink, InvalidKey, InvalidSeal, PseudonymKey, SealKey, SealPublicKey, Signal, SignalKind,
-    StdoutSink, TracingSink, audit_channel, parse,
+    FileSink, InvalidKey, InvalidSeal, Link, Mapped, NoLine, PseudonymKey, Retired, SealKey,
+    SealPublicKey, Signal, SignalKind, StdoutSink, TracingSink, Unreadable, audit_channel, parse,
 };
 use gateless_core::{Clock, Renderer};
 use tower_layer::Layer;
@@ -123,7 +123,7 @@ impl<S> Layer<S> for AuditLog {
     type Service = Audited<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Audited::new(inner, self.clone())
+        Audited::new(inner, Some(self.clone()))
     }
 }
 

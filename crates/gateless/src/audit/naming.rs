@@ -11,6 +11,7 @@ use super::trail::{Closing, Facts, Trail};
 
 /// How a record names somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Disclosure {
     /// As the token or the connection does.
     Plain,

@@ -39,11 +39,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 pub struct Audited<S> {
     inner: S,
-    log: AuditLog,
+    /// `None` in a stack without records.
+    log: Option<AuditLog>,
 }
 
 impl<S> Audited<S> {
-    pub(super) const fn new(inner: S, log: AuditLog) -> Self {
+    pub(crate) const fn new(inner: S, log: Option<AuditLog>) -> Self {
         Self { inner, log }
     }
 }
@@ -62,12 +63,14 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
+        let Some(AuditLog(log)) = &self.log else {
+            return AuditFuture::forward(self.inner.call(request), None);
+        };
         // A layer of the same log further out records this request already.
         let trail = Trail::of(request.extensions());
-        if trail.is_some_and(|trail| trail.is_under_way_at(self.log.0.boot)) {
+        if trail.is_some_and(|trail| trail.is_under_way_at(log.boot)) {
             return AuditFuture::forward(self.inner.call(request), None);
         }
-        let log = &self.log.0;
         match log.admit() {
             Admission::Seated(is_taken) => {
                 let mut seat = log.seat(&mut request, is_taken);
@@ -267,7 +270,7 @@ where
                 StateProjection::Refuse { response } => {
                     let response = response.take().expect("polled after it was ready");
                     let response =
-                        response.map(|body| AuditBody::unwatched(GateBody::refusal(body)));
+                        response.map(|body| AuditBody::unwatched(GateBody::refusal(body, None)));
                     return Poll::Ready(Ok(response));
                 }
                 StateProjection::Queue {
@@ -375,7 +378,7 @@ fn conclude<B: Body<Data = Bytes>>(
     if is_head_only {
         gate::leave_out_the_body(&mut response);
     }
-    response.map(|body| AuditBody::unwatched(GateBody::refusal(body)))
+    response.map(|body| AuditBody::unwatched(GateBody::refusal(body, None)))
 }
 
 impl<S, ReqBody, ResBody> fmt::Debug for AuditFuture<S, ReqBody, ResBody>

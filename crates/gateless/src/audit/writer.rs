@@ -448,10 +448,15 @@ impl Writer {
     fn give_up(&mut self) {
         self.has_lost = true;
         let records = u64::try_from(self.batch.len()).unwrap_or(u64::MAX);
-        self.queue.lose(records, self.clock.wall());
+        self.lose(records);
         if let Some(seal) = &mut self.seal {
             seal.unsent.clear();
         }
+    }
+
+    fn lose(&self, records: u64) {
+        self.metrics.lost(records);
+        self.queue.lose(records, self.clock.wall());
     }
 
     /// It becomes the first record of the next batch.
@@ -526,10 +531,11 @@ impl Writer {
         // What came while the last round was written. After a deadline there is no other round.
         while !self.round(Some(closing)) && Instant::now() < closing {}
         let left = std::mem::take(&mut self.backlog).len();
+        if left > 0 {
+            self.has_lost = true;
+            self.lose(u64::try_from(left).unwrap_or(u64::MAX));
+        }
         let now = self.now();
-        self.queue
-            .lose(u64::try_from(left).unwrap_or(u64::MAX), now.time);
-        self.has_lost |= left > 0;
         self.add_missed(now);
         self.add_lost_further(now);
         self.add_repeated(true, now);

@@ -87,6 +87,7 @@ impl BearerHandle {
     /// verified before are verified anew.
     ///
     /// False when there is no such issuer, or its keys are [fixed](super::Keys::fixed) and cannot be fetched.
+    #[must_use = "false: there is no such issuer, or its keys are fixed"]
     pub fn purge_keys(&self, issuer: &str) -> bool {
         let current = self.current();
         let mut issuers = current.issuers.iter();
@@ -103,6 +104,7 @@ impl BearerHandle {
     ///
     /// It lasts as long as the process, also over a [`reload`](Self::reload), and cannot be taken back. False when
     /// there is no such issuer; a key id that it does not have yet is refused all the same.
+    #[must_use = "false: there is no such issuer"]
     pub fn refuse_key(&self, issuer: &str, key_id: &str) -> bool {
         let mut refused = self.refused();
         let current = self.current();
@@ -227,6 +229,13 @@ impl crate::known::KnownTokens for BearerHandle {
         let current = self.current();
         let is_known = |presented| current.knows(presented);
         current.credentials.knowledge(head, is_known)
+    }
+
+    fn fingerprint_of(
+        &self,
+        head: crate::gate::Head<'_>,
+    ) -> Option<crate::gate::CredentialFingerprint> {
+        self.current().credentials.fingerprint(head)
     }
 }
 

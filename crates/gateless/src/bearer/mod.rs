@@ -55,7 +55,6 @@ pub use gateless_jwt::{
     Algorithm, HmacSecret, Key, KeyError, KeySet, KeySetError, Profile, ScopeClaim, SkipReason,
     SkippedKey, TokenPolicy,
 };
-use tower_layer::Layer;
 
 pub use self::builder::BearerAuthBuilder;
 pub use self::cache::TokenCache;
@@ -64,7 +63,6 @@ pub(crate) use self::decide::Authenticator;
 pub use self::handle::{BearerHandle, KeysUnavailable, ReloadError};
 pub use crate::credentials::{Credentials, CsrfDefence, SecureTransport, TlsEvidence};
 pub use crate::epoch::PolicyEpoch;
-use crate::gate::Gated;
 pub use crate::keys::{KeyState, KeyStatus, Keys};
 
 /// A layer that lets only authenticated requests through.
@@ -120,21 +118,9 @@ impl OptionalBearerAuth {
     }
 }
 
-impl<S> Layer<S> for BearerAuth {
-    type Service = Gated<S, Self>;
+gate_layer!(BearerAuth);
 
-    fn layer(&self, inner: S) -> Self::Service {
-        Gated::new(inner, self.clone())
-    }
-}
-
-impl<S> Layer<S> for OptionalBearerAuth {
-    type Service = Gated<S, Self>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Gated::new(inner, self.clone())
-    }
-}
+gate_layer!(OptionalBearerAuth);
 
 impl fmt::Debug for BearerAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

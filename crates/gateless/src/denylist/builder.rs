@@ -95,6 +95,9 @@ impl DenylistBuilder {
     }
 
     /// How many records are held at most. 1,000,000 by default, which take about 25 MB once they are there.
+    ///
+    /// Up to four fifths of that, records are held for an hour beyond their end: a clock that runs ahead for a while
+    /// must not make the list shorter.
     pub const fn capacity(mut self, capacity: usize) -> Self {
         self.capacity = capacity;
         self

@@ -13,6 +13,7 @@ use gateless_core::{
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
+use super::GRACE;
 use super::sealed::{Batch, Fault, Kind, RevocationFileError, SealedFile};
 use crate::clock::SystemClock;
 
@@ -21,9 +22,6 @@ const MAX_WAITING: usize = 1024;
 
 /// How many records are handed out at once.
 const CHUNK: usize = 1024;
-
-/// How long records are kept past their end: a clock that runs ahead for a while must not make a list shorter.
-const GRACE: Duration = Duration::from_secs(60 * 60);
 
 /// How often records that are past their end are looked for, at the least.
 const PURGE_EVERY: Duration = Duration::from_secs(60 * 60);
@@ -77,7 +75,7 @@ pub struct RevocationFile {
 
 struct Inner {
     file: SealedFile,
-    clock: Box<dyn Clock>,
+    clock: Arc<dyn Clock>,
     queue: Mutex<Queue>,
 }
 
@@ -103,7 +101,7 @@ impl RevocationFile {
     ///
     /// [`RevocationFileError`] when it is open elsewhere, damaged, or out of reach. Each names the path.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, RevocationFileError> {
-        Self::open_with(path, SystemClock::new())
+        Self::open_with(path, Arc::new(SystemClock::new()))
     }
 
     /// The same with another clock, which says when records are past their end.
@@ -113,7 +111,7 @@ impl RevocationFile {
     /// As for [`open`](Self::open).
     pub fn open_with(
         path: impl AsRef<Path>,
-        clock: impl Clock + 'static,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, RevocationFileError> {
         let file = SealedFile::open(path.as_ref(), Kind::Revocations)?;
         let now = clock.wall();
@@ -121,7 +119,7 @@ impl RevocationFile {
         let purge = Purge::done(left, clock.monotonic());
         let inner = Inner {
             file,
-            clock: Box::new(clock),
+            clock,
             queue: Mutex::new(Queue {
                 waiting: VecDeque::new(),
                 is_writing: false,

@@ -29,6 +29,9 @@ mod enabled {
         pub(in crate::denylist) fn new(capacity: usize) -> Self {
             let checks = |result| counter!("gateless_denylist_checks_total", "result" => result);
             gauge!("gateless_denylist_capacity").set(capacity as f64);
+            let age = gauge!("gateless_denylist_age_seconds");
+            // Not as if it was up to date: it was never loaded.
+            age.set(f64::INFINITY);
             Self {
                 clear: checks("clear"),
                 stale: checks("stale"),
@@ -36,7 +39,7 @@ mod enabled {
                 outlives: checks("outlives"),
                 unknown: checks("unknown"),
                 records: gauge!("gateless_denylist_records"),
-                age: gauge!("gateless_denylist_age_seconds"),
+                age,
             }
         }
 

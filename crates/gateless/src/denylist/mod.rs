@@ -51,12 +51,12 @@ mod sealed;
 mod sync;
 
 use std::fmt;
+use std::time::Duration;
 
 use gateless_core::{OnOutage, RevocationLog};
 #[cfg(feature = "bearer")]
 #[cfg_attr(docsrs, doc(cfg(feature = "bearer")))]
 pub use gateless_jwt::LogoutPolicy;
-use tower_layer::Layer;
 
 pub use self::builder::{DenylistBuilder, WhenFull};
 use self::decide::Outage;
@@ -80,9 +80,11 @@ pub use self::revoke::RevokeError;
 #[cfg(feature = "denylist_file")]
 #[cfg_attr(docsrs, doc(cfg(feature = "denylist_file")))]
 pub use self::sealed::RevocationFileError;
-use crate::gate::Gated;
 pub use crate::purge::ForgetRevoked;
 pub use crate::verifier::{TokenVerifier, Verification};
+
+/// How long records are kept past their end: a clock that runs ahead for a while must not make a list shorter.
+const GRACE: Duration = Duration::from_secs(60 * 60);
 
 /// A layer that refuses what was revoked. It stands behind the authentication.
 ///
@@ -129,13 +131,7 @@ impl Denylist {
     }
 }
 
-impl<S> Layer<S> for Denylist {
-    type Service = Gated<S, Self>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Gated::new(inner, self.clone())
-    }
-}
+gate_layer!(Denylist);
 
 impl fmt::Debug for Denylist {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

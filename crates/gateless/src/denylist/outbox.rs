@@ -38,13 +38,12 @@ const MAX_DRAINED: usize = 512;
 /// and refused when it is damaged.
 ///
 /// ```
-/// # use std::sync::Arc;
 /// use gateless::denylist::{RevocationFile, RevocationOutbox};
 ///
 /// # let directory = std::env::temp_dir().join(format!("gateless-doc-outbox-{}", std::process::id()));
 /// # std::fs::create_dir_all(&directory)?;
 /// // One that a fleet shares, in its place.
-/// let shared = Arc::new(RevocationFile::open(directory.join("shared"))?);
+/// let shared = RevocationFile::open(directory.join("shared"))?;
 /// let log = RevocationOutbox::builder(shared, directory.join("outbox")).open()?;
 /// assert_eq!(log.queued(), 0);
 /// # drop(log);
@@ -55,7 +54,7 @@ pub struct RevocationOutbox {
     log: Arc<dyn RevocationLog>,
     queue: Arc<Queue>,
     deadline: Duration,
-    clock: Box<dyn Clock>,
+    clock: Arc<dyn Clock>,
     /// Held by whoever moves changes from the queue to the log, and by whoever must not have them moved.
     moving: tokio::sync::Mutex<()>,
     failed_at: Mutex<Option<Monotonic>>,
@@ -69,7 +68,7 @@ pub struct RevocationOutboxBuilder {
     path: PathBuf,
     deadline: Duration,
     capacity: usize,
-    clock: Box<dyn Clock>,
+    clock: Arc<dyn Clock>,
 }
 
 impl RevocationOutboxBuilder {
@@ -89,8 +88,8 @@ impl RevocationOutboxBuilder {
     }
 
     /// Another clock.
-    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
-        self.clock = Box::new(clock);
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
         self
     }
 
@@ -120,16 +119,13 @@ impl RevocationOutboxBuilder {
 
 impl RevocationOutbox {
     /// Puts a file at `path` in front of `log`.
-    pub fn builder(
-        log: Arc<dyn RevocationLog>,
-        path: impl Into<PathBuf>,
-    ) -> RevocationOutboxBuilder {
+    pub fn builder(log: impl RevocationLog, path: impl Into<PathBuf>) -> RevocationOutboxBuilder {
         RevocationOutboxBuilder {
-            log,
+            log: Arc::new(log),
             path: path.into(),
             deadline: Duration::from_secs(2),
             capacity: 100_000,
-            clock: Box::new(SystemClock::new()),
+            clock: Arc::new(SystemClock::new()),
         }
     }
 

@@ -193,8 +193,12 @@ impl Live {
             .iter()
             .filter(|change| !list.contains(change.id(), now));
         let new = new.count();
+        let has_room = || list.len() + new <= self.capacity;
+        if new == 0 || has_room() {
+            return Ok(changes);
+        }
         list.sweep(now);
-        if new == 0 || list.len() + new <= self.capacity {
+        if has_room() {
             return Ok(changes);
         }
         tracing::error!(

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, mpsc};
 use tokio::task;
 use tokio::time::{sleep, timeout};
 
+use super::GRACE;
 use super::builder::WhenFull;
 use super::handle::{Live, new_list};
 use super::list::{ListFull, RevocationList};
@@ -315,7 +316,9 @@ impl Live {
             list.compact(record, now);
             return Ok(());
         }
-        match list.revoke(record, now) {
+        // What is over by a clock that runs ahead is kept as well, as long as it takes nobody's place.
+        let kept = list.revoke(record, now.saturating_sub(GRACE));
+        match kept.or_else(|ListFull| list.revoke(record, now)) {
             Ok(_) => Ok(()),
             Err(full) => match self.when_full {
                 WhenFull::Refuse => Err(full),
@@ -418,13 +421,18 @@ impl Live {
         });
     }
 
-    /// Forgets what has ended, and tells how full and how old the list is.
+    /// Forgets what ended a while ago, or all that has ended where room gets short, and tells how full and how old the list is.
     pub(super) fn measure(&self) {
         let list = self.list.load();
-        list.sweep(self.clock.wall());
+        let now = self.clock.wall();
+        let is_nearly_full = || list.len() >= self.capacity - self.capacity / 5;
+        list.sweep(now.saturating_sub(GRACE));
+        if is_nearly_full() {
+            list.sweep(now);
+        }
         self.metrics
             .measured(&list, self.freshness.standing(self.clock.monotonic()));
-        let is_nearly_full = list.len() >= self.capacity - self.capacity / 5;
+        let is_nearly_full = is_nearly_full();
         let mut changing = self.changing();
         if is_nearly_full && !changing.has_warned {
             tracing::error!(

@@ -208,6 +208,13 @@ impl crate::known::KnownTokens for IntrospectionHandle {
         let is_known = |presented| current.knows(presented);
         current.credentials.knowledge(head, is_known)
     }
+
+    fn fingerprint_of(
+        &self,
+        head: crate::gate::Head<'_>,
+    ) -> Option<crate::gate::CredentialFingerprint> {
+        self.current().credentials.fingerprint(head)
+    }
 }
 
 #[cfg(feature = "denylist")]

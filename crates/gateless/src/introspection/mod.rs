@@ -67,7 +67,6 @@ mod shared;
 use std::fmt;
 
 pub use gateless_jwt::{Algorithm, IntrospectionPolicy, ScopeClaim};
-use tower_layer::Layer;
 
 pub use self::builder::IntrospectionBuilder;
 pub use self::cache::AnswerCache;
@@ -76,7 +75,6 @@ pub use self::handle::{EndpointStatus, EndpointUnavailable, IntrospectionHandle}
 pub use self::shared::SharedAnswers;
 pub use crate::credentials::{Credentials, CsrfDefence, SecureTransport, TlsEvidence};
 pub use crate::epoch::PolicyEpoch;
-use crate::gate::Gated;
 pub use crate::keys::Keys;
 
 /// A layer that lets only requests through whose token the authorization server calls active.
@@ -119,21 +117,9 @@ impl OptionalIntrospection {
     }
 }
 
-impl<S> Layer<S> for Introspection {
-    type Service = Gated<S, Self>;
+gate_layer!(Introspection);
 
-    fn layer(&self, inner: S) -> Self::Service {
-        Gated::new(inner, self.clone())
-    }
-}
-
-impl<S> Layer<S> for OptionalIntrospection {
-    type Service = Gated<S, Self>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Gated::new(inner, self.clone())
-    }
-}
+gate_layer!(OptionalIntrospection);
 
 impl fmt::Debug for Introspection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

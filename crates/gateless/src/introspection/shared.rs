@@ -48,7 +48,7 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(5);
 /// # let store = MemoryStore::new(Arc::new(FakeClock::new()));
 /// # let secret = [7; 32];
 /// // The same secret on each instance: from 32 bytes on, and random.
-/// let shared = SharedAnswers::new(Arc::new(store), secret).timeout(Duration::from_millis(50));
+/// let shared = SharedAnswers::new(store, secret).timeout(Duration::from_millis(50));
 /// # let _ = shared;
 /// ```
 #[derive(Clone)]
@@ -63,9 +63,9 @@ impl SharedAnswers {
     /// Answers in `store`, under keys derived from `secret`: at least 32 random bytes that only this fleet knows.
     ///
     /// To change the secret is to empty the store.
-    pub fn new(store: Arc<dyn SharedStore>, secret: impl AsRef<[u8]>) -> Self {
+    pub fn new(store: impl SharedStore, secret: impl AsRef<[u8]>) -> Self {
         Self {
-            store,
+            store: Arc::new(store),
             secret: Arc::new(Zeroizing::new(secret.as_ref().into())),
             timeout: Duration::from_millis(100),
         }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::RandomState;
 use std::sync::Arc;
 
 use gateless_core::{ConfigError, Route};
@@ -9,6 +10,7 @@ use http::Method;
 
 use crate::gate::Head;
 use crate::matched::Matched;
+use crate::pattern::{Hashed, Pattern};
 
 type ByRequest = dyn Fn(Head<'_>) -> u32 + Send + Sync;
 
@@ -16,7 +18,8 @@ type ByRequest = dyn Fn(Head<'_>) -> u32 + Send + Sync;
 #[derive(Clone)]
 pub(super) struct Costs {
     usual: u32,
-    http: HashMap<Box<str>, Vec<(Method, u32)>>,
+    /// By structure: the router may call parameters otherwise.
+    http: hashbrown::HashMap<Pattern, Vec<(Method, u32)>, RandomState>,
     /// By path: `/orders.v1.Orders/Create`.
     grpc: HashMap<Box<str>, u32>,
     by_request: Option<Arc<ByRequest>>,
@@ -28,7 +31,7 @@ impl Costs {
     pub(super) fn new() -> Self {
         Self {
             usual: 1,
-            http: HashMap::new(),
+            http: hashbrown::HashMap::default(),
             grpc: HashMap::new(),
             by_request: None,
             repeated: Vec::new(),
@@ -43,7 +46,7 @@ impl Costs {
         let name = route.to_string();
         let is_repeated = match route {
             Route::Http { method, path } => {
-                let methods = self.http.entry(path).or_default();
+                let methods = self.http.entry(Pattern::of(path)).or_default();
                 let is_repeated = methods.iter().any(|(other, _)| *other == method);
                 methods.push((method, units));
                 is_repeated
@@ -82,6 +85,7 @@ impl Costs {
         }
         let http = self.http.iter().flat_map(|(path, methods)| {
             let methods = methods.iter();
+            let path = path.as_str();
             methods.map(move |(method, units)| (format!("{method} {path}"), *units))
         });
         let grpc = self.grpc.iter();
@@ -116,7 +120,7 @@ impl Costs {
         let Matched::Route(route) = Matched::of(head) else {
             return None;
         };
-        let methods = self.http.get(route)?;
+        let methods = self.http.get(&Hashed(route))?;
         let of = |wanted: &Method| {
             let mut methods = methods.iter();
             methods.find_map(|(method, units)| (method == wanted).then_some(*units))

@@ -56,7 +56,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use gateless_core::Quota;
-use tower_layer::Layer;
 
 pub use self::builder::RateLimitBuilder;
 pub use self::concurrency::{ConcurrencyLimit, ConcurrencyLimitBuilder};
@@ -69,7 +68,6 @@ pub(crate) use self::metrics::Outcome;
 #[cfg(feature = "limit_shared")]
 #[cfg_attr(docsrs, doc(cfg(feature = "limit_shared")))]
 pub use self::shared::{LimitOutage, SharedLimits};
-use crate::gate::Gated;
 pub use crate::known::{Knowledge, KnownTokens};
 pub use crate::peer::{Peer, PeerAddress, TrustedProxies};
 
@@ -88,18 +86,13 @@ impl RateLimit {
 
     /// Lets as many credentials be refused from one place as `quota` says: the stage *before* the authentication. See
     /// [`FailureLimit::builder`].
+    #[doc(alias = "FailureLimit")]
     pub fn failures(quota: Quota, known: impl KnownTokens) -> FailureLimitBuilder {
         FailureLimit::builder(quota, known)
     }
 }
 
-impl<S> Layer<S> for RateLimit {
-    type Service = Gated<S, Self>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Gated::new(inner, self.clone())
-    }
-}
+gate_layer!(RateLimit);
 
 impl fmt::Debug for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -27,7 +27,7 @@ async fn document(metadata: &ResourceMetadata) -> Value {
     serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap()
 }
 
-fn settings(error: &ConfigError) -> Vec<&'static str> {
+fn settings(error: &ConfigError) -> Vec<&str> {
     error.faults().iter().map(ConfigFault::setting).collect()
 }
 

@@ -44,6 +44,12 @@ use crate::notes::Notes;
 /// the address of metadata, hand over a guard with that renderer.
 ///
 /// `Via` tells the three apart and is always inferred.
+#[diagnostic::on_unimplemented(
+    message = "a guard cannot be put in front of `{Self}`",
+    label = "is no router, no method router and no handler",
+    note = "`require` is for a `Router`, a `MethodRouter` or a handler",
+    note = "whether a function is a handler tells `#[axum::debug_handler]`"
+)]
 pub trait Require<Via>: Sized {
     /// What it becomes.
     type Required;
@@ -106,6 +112,11 @@ for_handlers! {
 }
 
 /// A requirement with a name, for [`Granted`]. Made by [`need!`](crate::need!).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no requirement with a name",
+    label = "names no requirement",
+    note = "make one with `gateless::need!`"
+)]
 pub trait Need: Send + Sync + 'static {
     /// What the caller must have.
     fn requirement() -> &'static Requirement;

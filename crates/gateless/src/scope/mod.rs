@@ -61,14 +61,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use gateless_core::{Access, Clock, Renderer, Requirement, Scope};
-use tower_layer::Layer;
 
 #[cfg(feature = "axum")]
 #[cfg_attr(docsrs, doc(cfg(feature = "axum")))]
 pub use self::axum::{Granted, Need, Require};
 pub use self::table::{Description, ScopeTable, ScopeTableBuilder};
 use crate::clock::SystemClock;
-use crate::gate::Gated;
 pub use crate::matched::MatchedRoute;
 
 /// A layer that holds each request's principal against what the route asks for.
@@ -122,6 +120,17 @@ impl ScopeGuard {
         Self::asking(Asks::Table(table))
     }
 
+    /// A route that is open to everybody, if it asks for nothing there.
+    #[cfg(feature = "stack")]
+    pub(crate) fn open_route(&self) -> Option<&gateless_core::Route> {
+        let Asks::Table(table) = &self.0.asks else {
+            return None;
+        };
+        let mut declarations = table.declarations().iter();
+        let open = declarations.find(|it| matches!(it.access, Access::Open { .. }))?;
+        Some(&open.route)
+    }
+
     fn asking(asks: Asks) -> Self {
         Self(Arc::new(Guard {
             asks,
@@ -164,13 +173,7 @@ impl<const N: usize> From<[Scope; N]> for ScopeGuard {
     }
 }
 
-impl<S> Layer<S> for ScopeGuard {
-    type Service = Gated<S, Self>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Gated::new(inner, self.clone())
-    }
-}
+gate_layer!(ScopeGuard);
 
 impl fmt::Debug for ScopeGuard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

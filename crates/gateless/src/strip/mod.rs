@@ -17,41 +17,40 @@ mod tests;
 
 use std::sync::Arc;
 
-use tower_layer::Layer;
-
-use crate::gate::Gated;
-
 /// A layer that removes header fields in which identity is claimed. It refuses nothing.
 ///
 /// Removed by default are `Remote-User`, `X-Remote-User`, `X-User`, `X-User-*`, `X-Forwarded-User`,
-/// `X-Forwarded-Email`, `X-Forwarded-Groups`, `X-Forwarded-Preferred-Username`, `X-Authenticated-*` and `X-Auth-*`,
-/// whatever stands between their words: `X_User` is `X-User`.
+/// `X-Forwarded-Email`, `X-Forwarded-Groups`, `X-Forwarded-Preferred-Username`, `X-Forwarded-Access-Token`,
+/// `X-Authenticated-*` and `X-Auth-*`, and what a proxy says of the certificate of its client: `Client-Cert` and
+/// `Client-Cert-Chain` (RFC 9440) and `X-Forwarded-Client-Cert`. Whatever stands between their words: `X_User` is `X-User`.
 #[derive(Clone, Debug)]
 pub struct StripIdentityHeaders {
     exact: Arc<[Box<str>]>,
+    /// The bytes that these and all others begin with.
+    firsts: Arc<[u8]>,
 }
 
 impl StripIdentityHeaders {
+    fn new(exact: impl Iterator<Item = Box<str>>) -> Self {
+        let exact: Arc<[_]> = exact.collect();
+        Self {
+            firsts: decide::firsts(&exact),
+            exact,
+        }
+    }
+
     /// Removes one more field, in any case and with `_` in place of `-` as well.
     #[must_use]
-    pub fn also(mut self, name: &str) -> Self {
+    pub fn also(self, name: &str) -> Self {
         let name = decide::canonical(name.as_bytes());
-        self.exact = self.exact.iter().cloned().chain([name]).collect();
-        self
+        Self::new(self.exact.iter().cloned().chain([name]))
     }
 }
 
 impl Default for StripIdentityHeaders {
     fn default() -> Self {
-        let exact = decide::EXACT.iter().map(|name| Box::from(*name)).collect();
-        Self { exact }
+        Self::new(decide::EXACT.iter().map(|name| Box::from(*name)))
     }
 }
 
-impl<S> Layer<S> for StripIdentityHeaders {
-    type Service = Gated<S, Self>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Gated::new(inner, self.clone())
-    }
-}
+gate_layer!(StripIdentityHeaders);

@@ -44,6 +44,10 @@ fn one(name: &str) -> HeaderMap {
 #[case("X-Auth-Subject")]
 #[case("x_auth_token")]
 #[case("X-Authenticated-Userid")]
+#[case::ti_24("Client-Cert")]
+#[case::ti_24_another_spelling("client_cert")]
+#[case::ti_24_a_chain("Client-Cert-Chain")]
+#[case::ti_24_of_envoy("X-Forwarded-Client-Cert")]
 #[tokio::test]
 async fn ta_16_a_claim_of_identity_is_removed(#[case] name: &str) {
     let left = left(&StripIdentityHeaders::default(), one(name)).await;
@@ -60,6 +64,8 @@ async fn ta_16_a_claim_of_identity_is_removed(#[case] name: &str) {
 #[case("x-forwarded-proto")]
 #[case("x-forwarded-users")]
 #[case("x-authority")]
+#[case("x-forwarded-client")]
+#[case("client-certificate")]
 #[case("x-request-id")]
 #[tokio::test]
 async fn what_is_no_claim_of_identity_stays(#[case] name: &str) {

@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn faults(policy: &IntrospectionPolicy) -> Vec<&'static str> {
+fn faults(policy: &IntrospectionPolicy) -> Vec<String> {
     let error = policy.check().err();
     error.map_or_else(Vec::new, |error| {
         let faults = error.faults().iter();
-        faults.map(gateless_core::ConfigFault::setting).collect()
+        faults.map(|fault| fault.setting().to_owned()).collect()
     })
 }
 

@@ -6,7 +6,7 @@
 //! places is seen by the count of all.
 
 use gateless_audit::SignalKind;
-use gateless_core::{PresentationFault, Rejection};
+use gateless_core::Rejection;
 
 use super::detection::Often;
 use super::tracked::Tracked;
@@ -49,7 +49,7 @@ impl Detector for Failures {
     fn see(&mut self, seen: &Sighting<'_>, moment: Moment<'_>) -> Option<Finding> {
         let (rejection, peer) = (failure(seen)?, seen.peer?);
         let (often, now) = (self.often, moment.now);
-        let count = (self.places).hear(moment.tag(&peer), now, || Count::new(often, now))?;
+        let count = (self.places).hear(moment.place(peer), now, || Count::new(often, now))?;
         let finding = count.add(often, now, rejection)?;
         let peer = Some(peer);
         Some(Finding { peer, ..finding })
@@ -72,17 +72,8 @@ impl Detector for Everywhere {
 
 /// Why credentials were refused of which nothing proves that their issuer made them.
 fn failure<'a>(seen: &Sighting<'a>) -> Option<&'a Rejection> {
-    let rejection = seen.rejection?;
-    let is_failure = match rejection {
-        // What should not have come this way was not looked at: a page of somebody else's may have made a browser send it.
-        Rejection::CredentialsMalformed(fault) => !matches!(
-            fault,
-            PresentationFault::CrossSite | PresentationFault::Exposed
-        ),
-        Rejection::TokenInvalid(fault) => !fault.proves_origin(),
-        _ => false,
-    };
-    is_failure.then_some(rejection)
+    seen.rejection
+        .filter(|rejection| rejection.may_be_a_guess())
 }
 
 impl Count {

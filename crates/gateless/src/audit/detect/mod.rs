@@ -80,6 +80,16 @@ impl Moment<'_> {
     fn tag(&self, of: &impl Hash) -> u64 {
         self.random.hash_one(of)
     }
+
+    /// The same of a place: an IPv4 address, or a network of IPv6, of which whoever has one has all addresses. A record may
+    /// have more of an address, or less.
+    fn place(&self, peer: IpAddr) -> u64 {
+        let host = u128::from(u64::MAX);
+        self.tag(&match peer {
+            IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !host).into()),
+            address @ IpAddr::V4(_) => address,
+        })
+    }
 }
 
 impl Detectors {

@@ -35,7 +35,7 @@ impl Places {
 
 impl Detector for Places {
     fn see(&mut self, seen: &Sighting<'_>, moment: Moment<'_>) -> Option<Finding> {
-        let (token, place) = (moment.token?, moment.tag(&seen.peer?));
+        let (token, place) = (moment.token?, moment.place(seen.peer?));
         let (now, within) = (moment.now, millis(self.often.within));
         let token = self.tokens.hear(token, now, Token::default)?;
         token.came_from(place, now);

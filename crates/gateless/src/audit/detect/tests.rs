@@ -122,6 +122,35 @@ fn a_minute_begins_with_the_first_failure_and_starts_over() {
     assert_eq!(watch.fail(125_000, 40, 1), [20, 40]);
 }
 
+#[rstest]
+#[case::the_same("192.0.2.7", "192.0.2.7", true)]
+#[case::a_neighbour("192.0.2.7", "192.0.2.8", false)]
+#[case::one_network("2001:db8:0:1::1", "2001:db8:0:1:ffff::2", true)]
+#[case::the_next_network("2001:db8:0:1::1", "2001:db8:0:2::1", false)]
+#[case::never_the_same_kind("::", "0.0.0.0", false)]
+fn a_place_is_an_address_of_ipv4_or_a_network_of_ipv6(
+    #[case] one: &str,
+    #[case] other: &str,
+    #[case] is_one_place: bool,
+) {
+    let peers = [one, other].map(|peer| Some(peer.parse().unwrap()));
+    let settings = Detection::off().validation_failures(2, secs(60));
+    let mut watch = Watch::new(settings);
+    let told = peers.map(|peer| {
+        let sighting = Sighting::denied(0, &BAD);
+        watch.counts(&Sighting { peer, ..sighting }).len()
+    });
+    assert_eq!(told, [0, usize::from(is_one_place)]);
+
+    let owner = owner("token-1");
+    let mut watch = Watch::new(Detection::off().many_places(2, secs(60)));
+    let told = peers.map(|peer| {
+        let sighting = by(&owner, Sighting::allowed(0));
+        watch.counts(&Sighting { peer, ..sighting }).len()
+    });
+    assert_eq!(told, [0, usize::from(!is_one_place)]);
+}
+
 #[test]
 fn only_what_may_be_a_guess_is_a_failure() {
     let mut all: Vec<(Rejection, bool)> = TokenFault::ALL

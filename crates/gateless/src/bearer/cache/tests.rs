@@ -496,7 +496,7 @@ proptest! {
                 Event::Refuse(key) => {
                     for auth in [&with, &without] {
                         let kid = jwks()[key]["kid"].as_str().unwrap();
-                        auth.handle().refuse_key(issuer().issuer(), kid);
+                        assert!(auth.handle().refuse_key(issuer().issuer(), kid));
                     }
                 }
                 Event::Reload(index) => {

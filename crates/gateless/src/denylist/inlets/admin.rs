@@ -1,29 +1,24 @@
 //! Revoking by those who operate the service.
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
 use gateless_core::{
     ConfigError, Principal, Rejection, Renderer, Requirement, Revocation, Timestamp, TokenDigest,
-    TokenFault, Wire,
+    TokenFault,
 };
-use http::{HeaderMap, Method, Request, StatusCode};
+use http::{Method, Request, StatusCode};
 use http_body::Body;
 use http_body_util::Full;
 use serde::{Deserialize, Serialize};
-use tower_service::Service;
 
 use super::super::{DenylistHandle, RevokeError};
 use super::answer::{self, Answer};
 use super::body;
-use crate::gate::note_refusal;
+use crate::gate::{self, Head};
 
 /// A service by which those who may do so revoke things, with `POST`, and take it back, with `DELETE`.
 ///
@@ -126,6 +121,9 @@ impl RevocationApiBuilder {
         Ok(RevocationApi(Arc::new(self.0)))
     }
 }
+
+/// The stage that refuses callers.
+const NAME: &str = "revocation_api";
 
 /// How far clocks may differ.
 const AHEAD: Duration = Duration::from_secs(300);
@@ -249,11 +247,9 @@ impl Api {
         Ok(caller)
     }
 
-    fn refuse(&self, rejection: &Rejection, headers: &HeaderMap) -> Answer {
-        note_refusal("revocation_api", rejection);
-        self.renderer
-            .render(rejection, Wire::of(headers))
-            .map(Full::new)
+    fn refuse(&self, rejection: &Rejection, head: Head<'_>) -> Answer {
+        // The layer that authenticates knows the credentials, and refused none.
+        gate::refuse(NAME, &self.renderer, rejection, None, head).map(Full::new)
     }
 
     async fn answer<B>(&self, request: Request<B>) -> Answer
@@ -264,7 +260,7 @@ impl Api {
         let (parts, body) = request.into_parts();
         let caller = match self.caller(&parts.extensions) {
             Ok(caller) => caller,
-            Err(rejection) => return self.refuse(&rejection, &parts.headers),
+            Err(rejection) => return self.refuse(&rejection, Head::of_parts(&parts)),
         };
         let takes_back = match parts.method {
             Method::POST => false,
@@ -329,24 +325,7 @@ fn refused(error: &RevokeError) -> Answer {
     answer::later(answer::problem(status, answer::code(error), &detail))
 }
 
-impl<B> Service<Request<B>> for RevocationApi
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    type Response = Answer;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let api = Arc::clone(&self.0);
-        Box::pin(async move { Ok(api.answer(request).await) })
-    }
-}
+inlet!(RevocationApi);
 
 impl fmt::Debug for RevocationApi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,12 +1,10 @@
 //! The revocation endpoint of a service that issues tokens itself (RFC 7009).
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -15,7 +13,6 @@ use gateless_core::{AccessToken, Principal, Rejection, Revocation, TokenFault};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body::Body;
-use tower_service::Service;
 use zeroize::Zeroizing;
 
 use super::super::DenylistHandle;
@@ -304,24 +301,7 @@ fn basic(field: &[u8]) -> Option<ClientCredentials> {
     })
 }
 
-impl<B> Service<Request<B>> for RevocationEndpoint
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    type Response = Answer;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let revoker = Arc::clone(&self.0);
-        Box::pin(async move { Ok(revoker.answer(request).await) })
-    }
-}
+inlet!(RevocationEndpoint);
 
 impl fmt::Debug for RevocationEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,12 +1,8 @@
 //! What an OpenID provider posts when somebody has signed out (OpenID Connect Back-Channel Logout 1.0).
 
-use std::convert::Infallible;
 use std::error::Error;
 use std::fmt;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,7 +13,6 @@ use http::{Method, Request, StatusCode};
 use http_body::Body;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
-use tower_service::Service;
 
 use super::super::{DenylistHandle, RevocationList};
 use super::answer::{self, Answer};
@@ -361,24 +356,7 @@ enum Attempt {
     },
 }
 
-impl<B> Service<Request<B>> for BackchannelLogout
-where
-    B: Body<Data = Bytes> + Send + 'static,
-    B::Error: Into<Box<dyn Error + Send + Sync>>,
-{
-    type Response = Answer;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Answer, Infallible>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let inbox = Arc::clone(&self.0);
-        Box::pin(async move { Ok(inbox.answer(request).await) })
-    }
-}
+inlet!(BackchannelLogout);
 
 impl fmt::Debug for BackchannelLogout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

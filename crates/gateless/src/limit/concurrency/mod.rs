@@ -7,12 +7,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use gateless_core::{ConfigError, Renderer};
-use tower_layer::Layer;
 
 use self::under_way::UnderWay;
 use super::key::{Keyer, LimitKey};
 use super::table::Tagger;
-use crate::gate::Gated;
 
 /// A layer that lets each caller have so many requests under way at once. It stands behind the authentication.
 ///
@@ -52,13 +50,7 @@ impl ConcurrencyLimit {
     }
 }
 
-impl<S> Layer<S> for ConcurrencyLimit {
-    type Service = Gated<S, Self>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Gated::new(inner, self.clone())
-    }
-}
+gate_layer!(ConcurrencyLimit);
 
 impl fmt::Debug for ConcurrencyLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -6,8 +6,7 @@ use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use gateless_core::{
-    Ask, Clock, Decision, Excess, ExcessKind, Monotonic, PresentationFault, Principal, Rejection,
-    Renderer,
+    Ask, Clock, Decision, Excess, ExcessKind, Monotonic, Principal, Rejection, Renderer,
 };
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Request};
@@ -75,13 +74,8 @@ pub(super) enum Meaning {
 
 pub(super) fn meaning(rejection: &Rejection) -> Meaning {
     match rejection {
-        // What should not have come this way was not looked at: a page of somebody else's may have made a browser send it.
-        Rejection::CredentialsMalformed(
-            PresentationFault::CrossSite | PresentationFault::Exposed,
-        ) => Meaning::Nothing,
-        Rejection::CredentialsMalformed(_) => Meaning::Guess,
-        Rejection::TokenInvalid(fault) if fault.proves_origin() => Meaning::Genuine,
-        Rejection::TokenInvalid(_) => Meaning::Guess,
+        rejection if rejection.may_be_a_guess() => Meaning::Guess,
+        Rejection::TokenInvalid(_) => Meaning::Genuine,
         _ => Meaning::Nothing,
     }
 }
@@ -222,10 +216,13 @@ impl Drop for Watch {
         let Some(credentials) = self.credentials.take() else {
             return;
         };
-        let fingerprint = CredentialFingerprint::of(credentials.as_bytes());
+        let all_of_it = CredentialFingerprint::of(credentials.as_bytes());
         let mut request = Request::new(());
         request.headers_mut().insert(AUTHORIZATION, credentials);
-        if self.limit.known.knows(Head::of(&request)) == Knowledge::Unknown {
+        let head = Head::of(&request);
+        if self.limit.known.knows(head) == Knowledge::Unknown {
+            // The same as that of a refusal, so that a token counts once however often it comes.
+            let fingerprint = self.limit.known.fingerprint_of(head).unwrap_or(all_of_it);
             let happened = self.limit.count(self.tag, Some(fingerprint));
             self.limit.metrics.happened(happened);
         }

@@ -16,11 +16,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use gateless_core::Quota;
-use tower_layer::Layer;
 
 pub use self::builder::FailureLimitBuilder;
 use self::decide::Live;
-use crate::gate::Gated;
 use crate::known::KnownTokens;
 
 /// A layer that slows down whoever guesses tokens. It stands *outside* of the authentication: inside of it no refusal would ever
@@ -98,13 +96,7 @@ impl FailureLimit {
     }
 }
 
-impl<S> Layer<S> for FailureLimit {
-    type Service = Gated<S, Self>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Gated::new(inner, self.clone())
-    }
-}
+gate_layer!(FailureLimit);
 
 impl fmt::Debug for FailureLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

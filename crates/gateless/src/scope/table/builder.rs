@@ -7,9 +7,9 @@ use gateless_core::{Access, ConfigError, Declaration, Route, ScopeHierarchy};
 use http::Method;
 
 use super::methods::Methods;
-use super::path::Pattern;
 use super::paths::Paths;
 use super::{Path, Rows, ScopeTable};
+use crate::pattern::Pattern;
 
 /// Declarations on their way to a [`ScopeTable`].
 #[derive(Clone, Debug, Default)]

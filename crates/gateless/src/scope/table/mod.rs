@@ -3,7 +3,6 @@
 mod builder;
 mod describe;
 mod methods;
-mod path;
 mod paths;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,7 @@ use foldhash::fast::RandomState;
 use hashbrown::HashTable;
 
 use super::Path;
-use super::path::{Hashed, Pattern};
+use crate::pattern::{Hashed, Pattern};
 
 /// Two ways to the same paths. A router usually spells a route as the table does, and then one look at the whole text
 /// is enough. Where its parameters have other names, the structure is looked up.

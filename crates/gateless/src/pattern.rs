@@ -1,13 +1,22 @@
 //! Paths with parameters, compared by structure: what a parameter is called makes no difference.
 
+use std::fmt;
 use std::hash::{Hash, Hasher};
 
 /// The path of a route, as axum writes it: `/orders/{id}`, `/files/{*rest}`; `{{` and `}}` stand for braces.
-pub(super) struct Pattern(Box<str>);
+#[cfg_attr(feature = "limit", derive(Clone))]
+pub(crate) struct Pattern(Box<str>);
 
 impl Pattern {
+    /// A path as it stands, whether a router of axum ever matches it or not.
+    #[cfg(feature = "limit")]
+    pub(crate) fn of(path: impl Into<Box<str>>) -> Self {
+        Self(path.into())
+    }
+
     /// Why no router of axum ever matches such a path.
-    pub(super) fn parse(path: &str) -> Result<Self, &'static str> {
+    #[cfg(feature = "scope")]
+    pub(crate) fn parse(path: &str) -> Result<Self, &'static str> {
         let Some(relative) = path.strip_prefix('/') else {
             return Err("does not begin with a slash");
         };
@@ -29,15 +38,21 @@ impl Pattern {
     }
 
     /// Whether `route` has the same structure.
-    pub(super) fn is(&self, route: &str) -> bool {
+    pub(crate) fn is(&self, route: &str) -> bool {
         *self.0 == *route || Pieces(&self.0).eq(Pieces(route))
     }
 
-    pub(super) fn hashed(&self) -> Hashed<'_> {
+    #[cfg(feature = "limit")]
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn hashed(&self) -> Hashed<'_> {
         Hashed(&self.0)
     }
 }
 
+#[cfg(feature = "scope")]
 fn check_segment(segment: &str, is_last: bool) -> Result<(), &'static str> {
     if segment == "." || segment == ".." {
         return Err("has a segment of dots, which clients resolve before they ask");
@@ -75,8 +90,31 @@ fn check_segment(segment: &str, is_last: bool) -> Result<(), &'static str> {
     Ok(())
 }
 
+#[cfg(feature = "limit")]
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.is(&other.0)
+    }
+}
+
+#[cfg(feature = "limit")]
+impl Eq for Pattern {}
+
+#[cfg(feature = "limit")]
+impl Hash for Pattern {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.hashed().hash(state);
+    }
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 /// Hashes a path as [`Pattern::is`] compares it.
-pub(super) struct Hashed<'a>(pub(super) &'a str);
+pub(crate) struct Hashed<'a>(pub(crate) &'a str);
 
 impl Hash for Hashed<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
@@ -84,6 +122,13 @@ impl Hash for Hashed<'_> {
             state.write(piece.as_bytes());
         }
         state.write_u8(0xff);
+    }
+}
+
+#[cfg(feature = "limit")]
+impl hashbrown::Equivalent<Pattern> for Hashed<'_> {
+    fn equivalent(&self, pattern: &Pattern) -> bool {
+        pattern.is(self.0)
     }
 }
 
