@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use gateless::Principal;
 use gateless::bearer::BearerHandle;
 use gateless::denylist::DenylistHandle;
+use gateless::stack::Stack;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -33,19 +34,19 @@ pub(crate) fn routes(store: Store) -> Router {
 }
 
 /// What the platform asks.
-pub(crate) fn probes(auth: BearerHandle, denylist: DenylistHandle) -> Router {
+pub(crate) fn probes(stack: Stack) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
-        .with_state((auth, denylist))
+        .with_state(stack)
 }
 
-/// Whether tokens can be checked. Without keys, or without knowing what was revoked, every one of them would get `503`. An introspection endpoint that is away
-/// does not count: tokens that are known, and JWTs, are served, and no other instance would do better.
-async fn ready(
-    State((auth, denylist)): State<(BearerHandle, DenylistHandle)>,
-) -> (StatusCode, &'static str) {
-    if auth.is_ready() && denylist.is_ready() {
+/// Whether tokens can be checked. Without keys, or without knowing what was revoked, every one of them would get `503`.
+/// An introspection endpoint that is away does not count: tokens that are known, and JWTs, are served, and no other
+/// instance would do better.
+async fn ready(State(stack): State<Stack>) -> (StatusCode, &'static str) {
+    let has_keys = stack.bearer().is_none_or(BearerHandle::is_ready);
+    if has_keys && stack.denylist().is_none_or(DenylistHandle::is_ready) {
         (StatusCode::OK, "ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")

@@ -6,34 +6,30 @@
 //!                                                                              if anybody?                                    say of this route?
 //! ```
 //!
-//! [`app`] puts it together; [`policy`] says who may do what. Start with `cargo run -p orders`, which brings its own
-//! issuer and prints requests to try, or let `cargo run -p orders -- --tour` try them all.
+//! All of them are one [`Stack`], which `gateless-config` makes of `gateless.toml` and of what the environment adds
+//! ([`config`]). [`app`] puts the service behind it; [`policy`] says who may do what. Start with `cargo run -p orders`,
+//! which brings its own issuer and prints requests to try, or let `cargo run -p orders -- --tour` try them all.
 
-mod audit;
-mod auth;
 pub mod config;
 mod grpc;
 mod http;
-mod limits;
+mod layers;
 pub mod policy;
-mod revocation;
 mod serve;
 pub mod store;
 pub mod tour;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::Router;
-use gateless::audit::AuditLog;
-use gateless::denylist::Denylist;
-use gateless::scope::ScopeGuard;
-use gateless::strip::StripIdentityHeaders;
-use gateless::{ConfigError, OnOutage};
+use gateless::bearer::BearerHandle;
+use gateless::denylist::{RevocationApi, RevocationApiBuilder};
+use gateless::introspection::IntrospectionHandle;
+use gateless::stack::Stack;
+use gateless::{ConfigError, OnOutage, scope};
 
-pub use crate::audit::{LAST_RECORDS, Records};
-pub use crate::auth::{Auth, bearer_auth, embedded_introspection, introspection};
-pub use crate::limits::{Limits, PerMinute};
-pub use crate::revocation::{Revocations, denylist};
+pub use crate::layers::LAST_RECORDS;
 pub use crate::serve::serve;
 use crate::store::Store;
 
@@ -59,41 +55,40 @@ pub mod proto {
 ///
 /// # Errors
 ///
-/// [`ConfigError`] when the documents that declare the routes make no sense.
-pub fn app(
-    auth: Auth,
-    denylist: Denylist,
-    limits: &Limits,
-    audit: AuditLog,
-    store: Store,
-) -> Result<Router, ConfigError> {
-    let (rate, failures) = (limits.rate()?, limits.failures(&auth)?);
-    let guard = ScopeGuard::table(policy::table()?);
-    let probes = http::probes(auth.keys().clone(), denylist.handle().clone());
-    let routes = http::routes(store.clone())
-        .merge(probes)
-        .merge(grpc::routes(store));
+/// [`ConfigError`] when there is nobody whose tokens could be revoked.
+pub fn app(stack: &Stack, store: Store) -> Result<Router, ConfigError> {
     // Operators have to get in while the log is away: what they revoke then counts here at once, if it can be queued.
+    // Nothing else is different for them: they have as many requests as any caller.
     let hour = OnOutage::StaleFor(Duration::from_secs(3600));
-    let operating = Router::new()
-        .route_service("/admin/revocations", revocation::api(&denylist, &auth)?)
-        .layer(guard.clone())
-        .layer(denylist.on_outage(hour));
-    // The layer that is added last runs first.
-    let guarded = match rate {
-        Some(rate) => routes.layer(guard).layer(rate),
-        None => routes.layer(guard),
+    let operating = operators(stack)?.layer(stack.denylist_on_outage(hour));
+    let routes = http::routes(store.clone())
+        .merge(http::probes(stack.clone()))
+        .merge(grpc::routes(store));
+    Ok(routes.layer(stack.clone()).merge(operating))
+}
+
+/// The way in for those who revoke tokens, of the issuers that are believed.
+fn operators(stack: &Stack) -> Result<Router, ConfigError> {
+    let Some(denylist) = stack.denylist() else {
+        return Ok(Router::new());
     };
-    let guarded = guarded.layer(denylist).merge(operating);
-    let authenticated = match auth {
-        Auth::Bearer(auth) => guarded.layer(auth),
-        Auth::Hybrid(.., auth) => guarded.layer(auth),
-    };
-    let limited = match failures {
-        Some(failures) => authenticated.layer(failures),
-        None => authenticated,
-    };
-    Ok(limited.layer(StripIdentityHeaders::default()).layer(audit))
+    let of_jwts = stack.bearer().map(BearerHandle::key_status);
+    let of_jwts = of_jwts
+        .iter()
+        .flatten()
+        .map(|status| status.issuer().into());
+    let of_opaque = stack.introspection().map(IntrospectionHandle::status);
+    let of_opaque = of_opaque.iter().map(|status| status.issuer().into());
+    // Mostly the same.
+    let issuers: BTreeSet<Box<str>> = of_jwts.chain(of_opaque).collect();
+    let api = RevocationApi::builder(denylist, scope!("tokens:revoke"));
+    let api = issuers.into_iter().fold(api, RevocationApiBuilder::issuer);
+    Ok(Router::new().route_service("/admin/revocations", api.build()?))
+}
+
+/// The same handlers without any layer: for measuring what the layers cost, and for nothing else. Everybody gets through.
+pub fn bare(store: Store) -> Router {
+    http::routes(store.clone()).merge(grpc::routes(store))
 }
 
 /// The code of the README has to compile.

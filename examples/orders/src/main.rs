@@ -9,13 +9,11 @@ use std::future::Future;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
-use gateless::bearer::OptionalBearerAuth;
-use gateless::denylist::Denylist;
-use gateless::introspection::OptionalIntrospection;
+use gateless::stack::Stack;
 use gateless_testkit::TestIssuer;
-use orders::config::{Config, Mode, Trust};
+use orders::config::{Config, Mode};
 use orders::store::Store;
-use orders::{Auth, LAST_RECORDS, policy, tour};
+use orders::{LAST_RECORDS, policy, tour};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -85,44 +83,28 @@ fn print_routes(as_json: bool) -> ExitCode {
 
 /// Whether all went well.
 async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
-    let Config {
-        bind,
-        trust,
-        introspection,
-        audience,
-        revocations,
-        limits,
-        records,
-        log,
-    } = config;
     tracing_subscriber::fmt()
-        .with_env_filter(log)
+        .with_env_filter(config.log.clone())
         .with_writer(io::stderr)
         .with_ansi(io::stderr().is_terminal())
         .init();
+    if config.is_forgetful {
+        tracing::warn!("what is revoked is forgotten when the process ends: set DENYLIST_PATH");
+    }
 
-    let (bearer, issuer) = match trust {
-        Trust::Issuer(bearer) => (bearer, None),
-        Trust::Embedded => {
-            let issuer = TestIssuer::serve().await?;
-            let bearer = orders::bearer_auth(issuer.issuer(), &audience)?;
-            (bearer, Some(issuer))
-        }
+    let issuer = match config.is_embedded {
+        true => Some(TestIssuer::serve().await?),
+        false => None,
     };
-    let introspection = match (introspection, &issuer) {
-        (None, Some(issuer)) => Some(orders::embedded_introspection(issuer, &audience)?),
-        (introspection, _) => introspection,
-    };
-    let auth = Auth::new(bearer.clone(), introspection.as_ref())?;
-    let denylist = orders::denylist(revocations.open()?, &auth)?;
+    let bind = config.bind;
     let listener = TcpListener::bind(bind)
         .await
         .map_err(|error| format!("cannot listen on {bind}: {error}"))?;
     let address = listener.local_addr()?;
+    let (stack, seal) = config.stack(address, issuer.as_ref())?;
+    let recorded = stack.audit().ok_or("gateless.toml has no audit")?;
     let store = Store::new();
-    let (audit, seal) = records.open(address)?;
-    let recorded = audit.handle();
-    let app = orders::app(auth, denylist.clone(), &limits, audit, store.clone())?;
+    let app = orders::app(&stack, store.clone())?;
 
     // Nobody may be reading any more, which is no reason to stop serving.
     let mut out = io::stdout();
@@ -134,17 +116,16 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
                 let _ = stopped.await;
             };
             let server = tokio::spawn(orders::serve(listener, app, store, stopped));
-            bearer.ready().await?;
-            denylist.handle().ready().await?;
+            stack.ready().await?;
             announce(&mut out)?;
             let subject = tour::Subject {
                 address,
                 issuer: &issuer,
-                audience: &audience,
-                limits: &limits,
+                audience: &config.audience,
+                limits: config.limits,
             };
             let log = tour::Log {
-                records: &records,
+                records: &config.records,
                 seal: &seal,
                 audit: &recorded,
             };
@@ -155,11 +136,17 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
             Ok(all_right)
         }
         (_, issuer) => {
-            tokio::spawn(warm_up(bearer, introspection, denylist));
+            tokio::spawn(warm_up(stack));
             let stop = stop_signal()?;
             let _ = announce(&mut out);
             if let Some(issuer) = &issuer {
-                let _ = tour::print_guide(address, issuer, &audience, &limits, &records, &mut out);
+                let subject = tour::Subject {
+                    address,
+                    issuer,
+                    audience: &config.audience,
+                    limits: config.limits,
+                };
+                let _ = tour::print_guide(subject, &config.records, &mut out);
             }
             orders::serve(listener, app, store, stop).await?;
             recorded.close(LAST_RECORDS).await?;
@@ -168,26 +155,12 @@ async fn run(mode: Mode, config: Config) -> Result<bool, Box<dyn Error>> {
     }
 }
 
-/// Fetches keys before the first request needs them, and finds out whether tokens can be asked about. A service may
-/// start while its issuer is away.
-async fn warm_up(
-    bearer: OptionalBearerAuth,
-    introspection: Option<OptionalIntrospection>,
-    denylist: Denylist,
-) {
-    if let Err(error) = denylist.handle().ready().await {
-        tracing::warn!(%error, "starting without: requests get 503 until it is here");
-    }
-    match bearer.ready().await {
-        Ok(()) => tracing::info!("the issuer's keys are here"),
-        Err(error) => tracing::warn!(%error, "starting without: requests get 503 until they can"),
-    }
-    let Some(introspection) = introspection else {
-        return;
-    };
-    match introspection.handle().ready().await {
-        Ok(()) => tracing::info!("the introspection endpoint answers"),
-        Err(error) => tracing::warn!(%error, "starting without: such tokens get 503 until it does"),
+/// Fetches keys before the first request needs them, and finds out whether tokens can be asked about and what is
+/// revoked. A service may start while others are away.
+async fn warm_up(stack: Stack) {
+    match stack.ready().await {
+        Ok(()) => tracing::info!("keys are here, and so is what was revoked"),
+        Err(error) => tracing::warn!(%error, "starting without: requests get 503 until it is here"),
     }
 }
 

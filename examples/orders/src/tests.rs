@@ -5,6 +5,8 @@ use std::sync::LazyLock;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::http::{Request, Response, StatusCode};
 use gateless::bearer::{BearerAuth, Keys, OptionalBearerAuth, TokenPolicy};
+use gateless::denylist::{Denylist, Ephemeral};
+use gateless::scope::ScopeGuard;
 use gateless_testkit::{RouteCheck, TestIssuer};
 use rstest::rstest;
 use serde_json::{Value, json};
@@ -39,20 +41,16 @@ async fn fixture() -> Fixture {
     Fixture { store, app }
 }
 
+/// What else the layers do is shown by the tour.
 async fn app_for(auth: OptionalBearerAuth, store: Store) -> Router {
-    let auth = Auth::from(auth);
-    let log = Revocations::Process.open().unwrap();
-    let denylist = denylist(log, &auth).unwrap();
+    let denylist = Denylist::builder(Ephemeral::new(), OnOutage::FailClosed);
+    let denylist = denylist.forgets(auth.handle().clone()).build().unwrap();
     denylist.handle().ready().await.unwrap();
-    app(auth, denylist, &Limits::OFF, unrecorded(), store).unwrap()
-}
-
-/// What is recorded is shown by the tour.
-fn unrecorded() -> AuditLog {
-    let (sink, receiver) = gateless::audit::audit_channel(1);
-    drop(receiver);
-    let log = AuditLog::builder("orders", sink, gateless::audit::Backpressure::DropAndCount);
-    log.build().unwrap()
+    let stack = Stack::builder(auth)
+        .denylist(denylist)
+        .guard(ScopeGuard::table(policy::table().unwrap()))
+        .build();
+    app(&stack.unwrap(), store).unwrap()
 }
 
 fn bearer(scope: &str) -> String {
@@ -136,8 +134,10 @@ async fn health_and_readiness_need_no_token(#[case] path: &str) {
 
 #[tokio::test]
 async fn without_keys_the_service_is_healthy_and_not_ready() {
-    let nobody = "http://127.0.0.1:9";
-    let app = app_for(bearer_auth(nobody, "orders").unwrap(), Store::new()).await;
+    let nobody = TokenPolicy::new("http://127.0.0.1:9", AUDIENCE).danger_allow_http_loopback();
+    let keys = Keys::discovery(OnOutage::FailClosed).allow_private_addresses();
+    let auth = BearerAuth::builder(nobody, keys).build_optional().unwrap();
+    let app = app_for(auth, Store::new()).await;
     for (path, status) in [("/healthz", 200), ("/readyz", 503)] {
         let request = Request::get(path).body(Body::empty()).unwrap();
         let response = app.clone().oneshot(request).await.unwrap();

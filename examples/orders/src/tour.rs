@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use std::io;
 use std::io::Write;
 use std::net::SocketAddr;
+use std::path::Path;
 
 use gateless::audit::{AuditHandle, SealPublicKey};
 use gateless_testkit::{Fault, TestIssuer};
@@ -20,8 +21,7 @@ use gateless_testkit::{Fault, TestIssuer};
 use self::answer::{Answer, Expected};
 use self::client::Client;
 pub use self::guide::print_guide;
-use crate::audit::Records;
-use crate::limits::Limits;
+use crate::config::Limits;
 
 /// One request and the answer that it has to get.
 #[derive(Debug)]
@@ -57,14 +57,14 @@ pub struct Subject<'a> {
     /// What they are meant for.
     pub audience: &'a str,
     /// How much is too much.
-    pub limits: &'a Limits,
+    pub limits: Limits,
 }
 
 /// What it records.
 #[derive(Clone, Copy, Debug)]
 pub struct Log<'a> {
-    /// Where the records are.
-    pub records: &'a Records,
+    /// The file that they are in.
+    pub records: &'a Path,
     /// Who has signed them.
     pub seal: &'a SealPublicKey,
     /// Who writes them.
@@ -134,7 +134,7 @@ impl<W: Write> Tour<'_, W> {
     async fn look_at(&mut self, log: Log<'_>) -> io::Result<()> {
         let asked = self.client.asked();
         let _ = log.audit.flush().await;
-        let found = records::read(log.records.path(), log.seal)?;
+        let found = records::read(log.records, log.seal)?;
         let Self {
             out, sent, right, ..
         } = self;
@@ -143,7 +143,7 @@ impl<W: Write> Tour<'_, W> {
             out,
             "{sent:2}. what was recorded of all that, by the service itself"
         )?;
-        writeln!(out, "    {}", log.records.path().display())?;
+        writeln!(out, "    {}", log.records.display())?;
         writeln!(
             out,
             "    expected  {asked} requests, and a chain that nobody has changed"

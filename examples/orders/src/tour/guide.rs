@@ -3,26 +3,23 @@
 use std::io;
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 
-use gateless_testkit::TestIssuer;
-
-use super::{Call, Step, steps};
-use crate::audit::Records;
-use crate::limits::Limits;
+use super::{Call, Step, Subject, steps};
 
 /// Prints the tour as lines to be pasted into a shell, with tokens that are good for an hour.
+/// `records` is the file of records.
 ///
 /// # Errors
 ///
 /// When `out` cannot be written to.
-pub fn print_guide(
-    address: SocketAddr,
-    issuer: &TestIssuer,
-    audience: &str,
-    limits: &Limits,
-    records: &Records,
-    out: &mut impl Write,
-) -> io::Result<()> {
+pub fn print_guide(subject: Subject<'_>, records: &Path, out: &mut impl Write) -> io::Result<()> {
+    let Subject {
+        address,
+        issuer,
+        audience,
+        limits,
+    } = subject;
     let address = reachable(address);
     writeln!(out, "\nA guided tour. The tokens are good for an hour.\n")?;
     let opaque = steps::opaque_token(issuer, audience);
@@ -39,7 +36,7 @@ pub fn print_guide(
         }
         writeln!(out)?;
     }
-    let path = records.path().display();
+    let path = records.display();
     writeln!(
         out,
         "# what was recorded of all that, a line for each request"

@@ -6,7 +6,7 @@ use gateless_testkit::{TestIssuer, TokenBuilder};
 
 use super::answer::Expected;
 use super::{Call, Step};
-use crate::limits::{Limits, PerMinute};
+use crate::config::{Limits, PerMinute};
 
 /// How long the tokens are good: long enough to read the guide at leisure.
 const LIFETIME: i64 = 3_600;
@@ -185,7 +185,7 @@ pub(super) fn revocation(issuer: &TestIssuer, audience: &str) -> [Step; 6] {
 }
 
 /// To be sent one after the other, and last: too much, and too many guesses.
-pub(super) fn limits(issuer: &TestIssuer, audience: &str, limits: &Limits) -> Vec<Step> {
+pub(super) fn limits(issuer: &TestIssuer, audience: &str, limits: Limits) -> Vec<Step> {
     let token = |subject| token(issuer, audience, subject, "orders:read").mint();
     let mut steps = Vec::new();
     let list = Call::Get("/orders");

@@ -1,25 +1,27 @@
-use std::num::NonZeroU32;
+use std::ffi::OsString;
 
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use super::*;
+use crate::config::{Config, Mode};
 use crate::store::Store;
 
 const AUDIENCE: &str = "https://orders.example.com";
 
-/// Limits that are soon reached.
-fn limits() -> Limits {
-    Limits {
-        requests: NonZeroU32::new(40),
-        failures: NonZeroU32::new(20),
-        shared: None,
-    }
+/// With limits that are soon reached.
+fn config() -> Config {
+    let lookup = |name: &str| match name {
+        "RATE_LIMIT" => Some(OsString::from("40")),
+        "FAILURE_LIMIT" => Some(OsString::from("20")),
+        _ => None,
+    };
+    Config::read(Mode::Tour, lookup).unwrap()
 }
 
 struct Started {
     address: SocketAddr,
-    records: Records,
+    config: Config,
     seal: SealPublicKey,
     audit: AuditHandle,
     _stop: oneshot::Sender<()>,
@@ -32,10 +34,10 @@ impl Started {
             address: self.address,
             issuer,
             audience,
-            limits: &limits(),
+            limits: self.config.limits,
         };
         let log = Log {
-            records: &self.records,
+            records: &self.config.records,
             seal: &self.seal,
             audit: &self.audit,
         };
@@ -45,37 +47,30 @@ impl Started {
 
 impl Drop for Started {
     fn drop(&mut self) {
-        let folder = self.records.path().parent().unwrap();
+        let folder = self.config.records.parent().unwrap();
         std::fs::remove_dir_all(folder).unwrap();
     }
 }
 
 /// The service on a free port, until it is dropped.
 async fn start(issuer: &TestIssuer) -> Started {
-    let bearer = crate::bearer_auth(issuer.issuer(), AUDIENCE).unwrap();
-    bearer.ready().await.unwrap();
-    let introspection = crate::embedded_introspection(issuer, AUDIENCE).unwrap();
-    let auth = crate::Auth::new(bearer, Some(&introspection)).unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let config = config();
+    let listener = TcpListener::bind(config.bind).await.unwrap();
     let address = listener.local_addr().unwrap();
+    let (stack, seal) = config.stack(address, Some(issuer)).unwrap();
+    stack.ready().await.unwrap();
     let store = Store::new();
     let (stop, stopped) = oneshot::channel();
     let stopped = async {
         let _ = stopped.await;
     };
-    let log = crate::Revocations::Process.open().unwrap();
-    let denylist = crate::denylist(log, &auth).unwrap();
-    denylist.handle().ready().await.unwrap();
-    let records = Records::temporary();
-    let (audit, seal) = records.open(address).unwrap();
-    let handle = audit.handle();
-    let app = crate::app(auth, denylist, &limits(), audit, store.clone()).unwrap();
+    let app = crate::app(&stack, store.clone()).unwrap();
     tokio::spawn(crate::serve(listener, app, store, stopped));
     Started {
         address,
-        records,
+        config,
         seal,
-        audit: handle,
+        audit: stack.audit().unwrap(),
         _stop: stop,
     }
 }
@@ -111,7 +106,7 @@ async fn a_log_that_was_changed_shows() {
     let started = start(&issuer).await;
     let mut out = Vec::new();
     assert!(started.tour(&issuer, AUDIENCE, &mut out).await);
-    let path = started.records.path();
+    let path = &started.config.records;
     let log = std::fs::read_to_string(path).unwrap();
     let forged = log.replacen(r#""outcome":"denied""#, r#""outcome":"allowed""#, 1);
     assert_ne!(forged, log);
@@ -125,18 +120,26 @@ async fn the_guide_has_a_line_for_every_step() {
     let issuer = TestIssuer::new();
     let mut out = Vec::new();
     let address = "0.0.0.0:8080".parse().unwrap();
-    let records = Records::at("audit.jsonl".into());
-    print_guide(address, &issuer, AUDIENCE, &limits(), &records, &mut out).unwrap();
+    let subject = Subject {
+        address,
+        issuer: &issuer,
+        audience: AUDIENCE,
+        limits: config().limits,
+    };
+    let records = Path::new("audit.jsonl");
+    print_guide(subject, records, &mut out).unwrap();
     let out = String::from_utf8(out).unwrap();
     let steps = steps::standing(&issuer, AUDIENCE, "opaque").len();
     let steps = steps + steps::revocation(&issuer, AUDIENCE).len();
     assert_eq!(out.matches("curl -s -i ").count(), steps + 3);
     assert_eq!(out.matches("curl -s -o ").count(), 2);
     assert_eq!(out.matches("http://127.0.0.1:8080/").count(), steps + 5);
-    let quiet =
-        |out: &mut Vec<u8>| print_guide(address, &issuer, AUDIENCE, &Limits::OFF, &records, out);
     let mut without = Vec::new();
-    quiet(&mut without).unwrap();
+    let subject = Subject {
+        limits: Limits::OFF,
+        ..subject
+    };
+    print_guide(subject, records, &mut without).unwrap();
     let without = String::from_utf8(without).unwrap();
     assert_eq!(without.matches("http://127.0.0.1:8080/").count(), steps);
     assert_eq!(out.matches("\ngrpcurl ").count(), 5);
