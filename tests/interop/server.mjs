@@ -130,7 +130,7 @@ server.listen(0, HOST);
 await once(server, 'listening');
 const issuer = `http://${HOST}:${server.address().port}`;
 
-const provider = new Provider(issuer, {
+const configuration = {
   clients: [
     ...CLIENTS.map(({ id, secret }) => ({
       client_id: id,
@@ -159,13 +159,6 @@ const provider = new Provider(issuer, {
     if (new URL(url).host !== LOGOUT_URI.host) throw new Error(`not to ${url}`);
     return fetch(url, options);
   },
-  jwks: {
-    keys: [
-      signingKey('RS256', 'rsa', { modulusLength: 2048 }),
-      signingKey('ES256', 'ec', { namedCurve: 'P-256' }),
-      signingKey('EdDSA', 'ed25519'),
-    ],
-  },
   features: {
     backchannelLogout: { enabled: true },
     clientCredentials: { enabled: true },
@@ -193,10 +186,45 @@ const provider = new Provider(issuer, {
   ttl: {
     ClientCredentials: (_ctx, token) => token.resourceServer?.accessTokenTTL ?? TTL,
   },
-});
-provider.on('backchannel.error', (_ctx, error) => console.error(error));
-provider.on('server_error', (_ctx, error) => console.error(error));
-server.on('request', provider.callback());
+};
+
+function newKeys() {
+  return [
+    signingKey('RS256', 'rsa', { modulusLength: 2048 }),
+    signingKey('ES256', 'ec', { namedCurve: 'P-256' }),
+    signingKey('EdDSA', 'ed25519'),
+  ];
+}
+
+// The library reads its keys once, and signs with the first that fits. So new keys are a
+// new provider, as they are a restart with another configuration elsewhere.
+function providerWith(keys) {
+  const provider = new Provider(issuer, { ...configuration, jwks: { keys } });
+  provider.on('backchannel.error', (_ctx, error) => console.error(error));
+  provider.on('server_error', (_ctx, error) => console.error(error));
+  return provider;
+}
+
+let keys = newKeys();
+const provider = providerWith(keys);
+let handle = provider.callback();
+
+// What an operator does elsewhere: sign with new keys, and withdraw the old ones later.
+function operate(request, response) {
+  if (request.method === 'POST' && request.url === '/test/rotate') {
+    const fresh = newKeys();
+    handle = providerWith([...fresh, ...keys]).callback();
+    keys = fresh;
+  } else if (request.method === 'POST' && request.url === '/test/withdraw') {
+    handle = providerWith(keys).callback();
+  } else {
+    return false;
+  }
+  response.writeHead(204).end();
+  return true;
+}
+
+server.on('request', (request, response) => operate(request, response) || handle(request, response));
 
 // As a sign-in would leave it behind: nobody signs in here.
 async function refreshToken() {

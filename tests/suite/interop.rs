@@ -1,5 +1,6 @@
 //! Tokens that gateless did not make itself: a certified authorization server issues them, to a client library of its
-//! own. Both are Node.js programs in `tests/interop`; `cargo xtask test` installs what they need.
+//! own. Both are Node.js programs in `tests/interop`; a second server, and its client, are Python programs beside them.
+//! `cargo xtask test` installs what they need.
 
 mod authorization_server;
 mod caller;
@@ -8,6 +9,8 @@ mod layers;
 mod logout;
 mod opaque;
 mod orders;
+mod rotation;
+mod second_server;
 
 use self::authorization_server::AuthorizationServer;
 use self::caller::{Caller, Outcome};

@@ -164,6 +164,14 @@ impl AuthorizationServer {
         token.trim().to_owned()
     }
 
+    /// Does what an operator does elsewhere.
+    pub(super) async fn operate(&self, path: &str) {
+        let client = reqwest::Client::builder().no_proxy().build();
+        let client = client.expect("a client without settings");
+        let answer = client.post(format!("{}{path}", self.issuer)).send().await;
+        assert_eq!(answer.expect("an answer").status(), 204);
+    }
+
     /// Revokes a token of [`client`](Self::client), an opaque one.
     pub(super) async fn revoke(&self, token: &str) {
         let Self {

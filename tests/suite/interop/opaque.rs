@@ -308,7 +308,7 @@ async fn both(caller: &Caller, token: Option<&str>, outcome: Outcome, says: &str
     answer.assert(outcome, &format!("gRPC List, {says}"));
 }
 
-fn now() -> Timestamp {
+pub(super) fn now() -> Timestamp {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     Timestamp::from_secs(i64::try_from(now.as_secs()).unwrap())
 }
