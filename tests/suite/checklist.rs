@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The sections that this suite answers for, and how many rows each has.
-const SECTIONS: [(&str, u32); 11] = [
+/// How many rows the checklist has.
+const ROWS: usize = 303;
+
+/// Its sections, and how many rows each has: they are numbered from 1, and none is left out.
+const SECTIONS: [(&str, u32); 12] = [
     ("TA", 26),
     ("TB", 40),
     ("TC", 18),
@@ -13,6 +16,7 @@ const SECTIONS: [(&str, u32); 11] = [
     ("TE", 30),
     ("TF", 28),
     ("TH", 23),
+    ("TI", 27),
     ("TJ", 17),
     ("TK", 20),
     ("TL", 18),
@@ -92,6 +96,23 @@ fn listed() -> BTreeMap<String, String> {
         }
     }
     listed
+}
+
+#[test]
+fn no_row_is_left_out_and_none_is_made_up() {
+    let rows: Vec<_> = rows().collect();
+    assert_eq!(rows.len(), ROWS);
+    // In the file each stands once, one after the other.
+    let text = fs::read_to_string(root().join("tests/CHECKLIST.md")).unwrap();
+    let begins = text.lines().filter_map(|line| line.strip_prefix("| T"));
+    let listed: Vec<_> = begins
+        .map(|line| format!("T{}", line.split(' ').next().unwrap()))
+        .collect();
+    assert_eq!(listed, rows);
+    // A test that is named after a row of another checklist, or after a slip of the pen, proves nothing.
+    let named: BTreeSet<_> = test_names().iter().flat_map(|name| rows_of(name)).collect();
+    let unknown: Vec<_> = named.iter().filter(|row| !rows.contains(row)).collect();
+    assert!(unknown.is_empty(), "no such row: {unknown:?}");
 }
 
 #[test]
