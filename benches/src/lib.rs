@@ -1,6 +1,8 @@
 //! What the benchmarks share: tokens, the stack in front of a service that does nothing, and what it is held against.
 
+mod held;
 mod opaque;
+mod whole;
 
 use std::convert::Infallible;
 use std::fmt;
@@ -30,9 +32,12 @@ use serde_json::{Value, json};
 use tower::util::ServiceFn;
 use tower::{Layer as _, Service, service_fn};
 
+pub use self::held::{Door, Held, Nowhere, flush, waiter};
 pub use self::opaque::{Asker, Asking, Known, Server, answers, asking, field};
+pub use self::whole::{Bodied, Kind, OneByOne, Stacked, Whole, asked, bodied};
 
-const AUDIENCE: &str = "https://api.example.com";
+/// Whom the tokens are for.
+pub const AUDIENCE: &str = "https://api.example.com";
 
 /// How many different tokens take turns, so that no single one becomes a habit of the branch predictor.
 pub const SAMPLES: u32 = 8;
@@ -54,7 +59,9 @@ impl Case {
     /// Every kind.
     pub const ALL: [Self; 4] = [Self::Rs256, Self::Es256, Self::EdDsa, Self::Rs256Usual];
 
-    const fn algorithm(self) -> SigningAlgorithm {
+    /// What the tokens are signed with.
+    #[must_use]
+    pub const fn algorithm(self) -> SigningAlgorithm {
         match self {
             Self::Rs256 | Self::Rs256Usual => SigningAlgorithm::Rs256,
             Self::Es256 => SigningAlgorithm::Es256,
@@ -62,7 +69,9 @@ impl Case {
         }
     }
 
-    fn mint(self, issuer: &TestIssuer) -> String {
+    /// A token of this kind, with an id of its own, that is good for an hour.
+    #[must_use]
+    pub fn mint(self, issuer: &TestIssuer) -> String {
         let required = issuer
             .token()
             .algorithm(self.algorithm())
@@ -161,7 +170,7 @@ impl Bench {
             noop,
             handle: auth.handle().clone(),
             stack: auth.layer(guard.layer(noop)),
-            raw: parse(case.algorithm(), &jwk),
+            raw: raw_key(&issuer, case),
             peer: Peer::new(issuer.issuer(), &jwk),
         };
         for sample in &bench.samples {
@@ -183,7 +192,13 @@ pub struct Sample {
 }
 
 impl Sample {
-    fn new(token: String) -> Self {
+    /// Takes a token apart.
+    ///
+    /// # Panics
+    ///
+    /// When it is no compact JWS.
+    #[must_use]
+    pub fn new(token: String) -> Self {
         let (message, signature) = token.rsplit_once('.').expect("it is a compact JWS");
         Self {
             field: format!("Bearer {token}").parse().expect("it is ASCII"),
@@ -391,7 +406,15 @@ fn jwk(issuer: &TestIssuer, algorithm: SigningAlgorithm) -> Value {
         .clone()
 }
 
-fn parse(algorithm: SigningAlgorithm, jwk: &Value) -> ParsedPublicKey {
+/// The key of the issuer that tokens of this kind are verified with, parsed once.
+///
+/// # Panics
+///
+/// When the issuer has none.
+#[must_use]
+pub fn raw_key(issuer: &TestIssuer, case: Case) -> ParsedPublicKey {
+    let algorithm = case.algorithm();
+    let jwk = &jwk(issuer, algorithm);
     let decoded = |name| {
         URL_SAFE_NO_PAD
             .decode(member(jwk, name))

@@ -11,12 +11,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use gateless::audit::{AuditLog, Audited, Backpressure};
-use gateless_bench::{answer, quartiles};
+use gateless_bench::{Door, Held, Nowhere, answer, flush, quartiles, waiter};
 use http::{HeaderValue, Request, Response};
 use tokio::runtime::Runtime;
 use tower::{Layer as _, Service};
 
-use crate::{Door, Held, Noop, Nowhere, Stack, Stages, flush, noop, waiter};
+use crate::{Noop, Stack, Stages, noop};
 
 /// How many requests are answered before it is the other's turn.
 const TURN: usize = 500;

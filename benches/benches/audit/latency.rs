@@ -12,7 +12,9 @@ use http::Request;
 use tokio::task::LocalSet;
 use tower::{Layer as _, ServiceExt as _};
 
-use crate::{Folder, Noop, Stages, noop, waiter};
+use gateless_bench::waiter;
+
+use crate::{Folder, Noop, Stages, noop};
 
 /// How many requests come at once.
 const MANY: usize = 64;

@@ -10,12 +10,9 @@ mod writing;
 use std::convert::Infallible;
 use std::fs;
 use std::future::{Ready, ready};
-use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use gateless::audit::{AuditLog, AuditSink, Batch, BootId, Durability};
 use gateless::bearer::{BearerAuth, Keys, TokenPolicy};
 use gateless::denylist::{Denylist, Ephemeral};
 use gateless::gate::Gated;
@@ -107,112 +104,6 @@ impl Stages {
         request.extensions_mut().insert(route);
         request
     }
-}
-
-/// Throws all away.
-struct Nowhere;
-
-impl AuditSink for Nowhere {
-    fn name(&self) -> &'static str {
-        "nowhere"
-    }
-
-    fn write(&mut self, _: &Batch) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// A sink that can be made to wait, so that it is known what the thread that writes is doing.
-struct Held<S> {
-    sink: S,
-    door: Arc<Door>,
-}
-
-/// What a [`Held`] sink waits for.
-#[derive(Default)]
-struct Door {
-    state: Mutex<DoorState>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct DoorState {
-    is_shut: bool,
-    is_waiting: bool,
-    /// How many batches have passed.
-    passed: u64,
-}
-
-impl Door {
-    fn state(&self) -> MutexGuard<'_, DoorState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn wait_until(&self, is_so: impl Fn(&DoorState) -> bool) -> MutexGuard<'_, DoorState> {
-        let state = self.changed.wait_while(self.state(), |state| !is_so(state));
-        state.unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Returns when the writer stands in front of it. `send` gives it something to write.
-    fn shut(&self, send: impl FnOnce()) {
-        self.state().is_shut = true;
-        send();
-        drop(self.wait_until(|state| state.is_waiting));
-    }
-
-    fn open(&self) {
-        self.state().is_shut = false;
-        self.changed.notify_all();
-    }
-
-    fn passed(&self) -> u64 {
-        self.state().passed
-    }
-}
-
-impl<S: AuditSink> AuditSink for Held<S> {
-    fn name(&self) -> &'static str {
-        self.sink.name()
-    }
-
-    fn durability(&self) -> Durability {
-        // The thread that writes would not be what it is held for otherwise.
-        Durability::Queued
-    }
-
-    fn open(&mut self, boot: BootId) -> io::Result<Option<gateless_audit::Link>> {
-        self.sink.open(boot)
-    }
-
-    fn write(&mut self, batch: &Batch) -> io::Result<()> {
-        self.door.state().is_waiting = true;
-        self.door.changed.notify_all();
-        let mut state = self.door.wait_until(|state| !state.is_shut);
-        state.is_waiting = false;
-        state.passed += 1;
-        drop(state);
-        self.sink.write(batch)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.sink.sync()
-    }
-}
-
-/// Returns when all is written. A flush by itself may be over before that, where there is more than one batch.
-fn flush(runtime: &Runtime, log: &AuditLog) {
-    while log.handle().status().waiting > 0 {
-        let flushed = runtime.block_on(log.handle().flush());
-        flushed.expect("it is not closed");
-    }
-}
-
-/// For waiting only.
-fn waiter() -> Runtime {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    runtime.expect("a runtime can be had")
 }
 
 /// A folder that goes when it is dropped.

@@ -10,10 +10,10 @@ use gateless::audit::{
 };
 use gateless::{Clock as _, SystemClock};
 use gateless_audit::{Chain, EndKind, Entry, Outcome, Protocol, Request, TokenFound, parse};
-use gateless_bench::{answer, quartiles};
+use gateless_bench::{Door, Held, answer, flush, quartiles, waiter};
 use tower::Layer as _;
 
-use crate::{Door, Folder, Held, Stages, flush, waiter};
+use crate::{Folder, Stages};
 
 /// How many records are written together.
 const BATCH: usize = 1_024;
