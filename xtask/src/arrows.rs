@@ -56,6 +56,26 @@ const ARROWS: &[Arrow] = &[
         without: &["aws-lc-rs", "aws-lc-sys", "ring"],
         ours: &["gateless-core"],
     },
+    // libFuzzer sees into all of it: no C, nothing that talks to anybody.
+    Arrow {
+        package: "gateless-fuzz",
+        features: &["--all-features"],
+        without: &[
+            "aws-lc-rs",
+            "aws-lc-sys",
+            "ring",
+            "reqwest",
+            "hyper",
+            "axum",
+            "tonic",
+        ],
+        ours: &[
+            "gateless",
+            "gateless-audit",
+            "gateless-core",
+            "gateless-jwt",
+        ],
+    },
     Arrow {
         package: "gateless-testkit",
         features: &["--all-features"],
@@ -77,6 +97,30 @@ const ARROWS: &[Arrow] = &[
             "tower",
         ],
         ours: &["gateless-core"],
+    },
+    // The configuration knows the layers and the store; without its feature no store is compiled.
+    Arrow {
+        package: "gateless-config",
+        features: &["--all-features"],
+        without: &["axum", "tonic", "clap", "config", "figment"],
+        ours: &[
+            "gateless",
+            "gateless-audit",
+            "gateless-core",
+            "gateless-jwt",
+            "gateless-redis",
+        ],
+    },
+    Arrow {
+        package: "gateless-config",
+        features: &["--no-default-features", "--features=aws_lc_rs"],
+        without: &["axum", "redis", "tonic"],
+        ours: &[
+            "gateless",
+            "gateless-audit",
+            "gateless-core",
+            "gateless-jwt",
+        ],
     },
     // Who checks scopes and limits alone compiles no cryptography, no HTTP client and no store.
     Arrow {

@@ -32,6 +32,8 @@ pub(crate) struct Package {
     pub(crate) is_published: bool,
     pub(crate) rust_version: Option<String>,
     pub(crate) features: Vec<String>,
+    /// The names of its benchmarks.
+    pub(crate) benches: Vec<String>,
 }
 
 impl Workspace {
@@ -72,6 +74,18 @@ impl Package {
                 .keys()
                 .cloned()
                 .collect(),
+            benches: package
+                .get("targets")?
+                .as_array()?
+                .iter()
+                .filter(|target| is_bench(target))
+                .filter_map(|target| Some(target.get("name")?.as_str()?.to_owned()))
+                .collect(),
         })
     }
+}
+
+fn is_bench(target: &Value) -> bool {
+    let kinds = target.get("kind").and_then(Value::as_array);
+    kinds.is_some_and(|kinds| kinds.iter().any(|kind| kind == "bench"))
 }

@@ -1,6 +1,7 @@
-//! `cargo xtask ci` after the tests: format, lints, docs, and each feature alone.
+//! `cargo xtask ci` after the tests: format, lints, docs, each feature alone, and what a request costs.
 
 use crate::cargo::{Workspace, cargo};
+use crate::instructions;
 use crate::msrv;
 use crate::step::{Failure, run, step};
 
@@ -26,7 +27,8 @@ pub(crate) fn lint(workspace: &Workspace) -> Result<(), Failure> {
         let mut command = cargo(["doc", "-p", "gateless", "--no-deps"]);
         run(command.env("RUSTDOCFLAGS", "-D warnings"))
     })?;
-    each_feature_alone(workspace)
+    each_feature_alone(workspace)?;
+    instructions::check(workspace)
 }
 
 /// A feature that only builds next to another one is a trap. Warnings are denied behind `--`, where they concern our

@@ -1,13 +1,19 @@
 //! The chores of this workspace, in Rust, so that a fresh machine needs nothing else to start with.
 
+mod apt;
 mod arrows;
+mod bench;
 mod canary;
 mod cargo;
 mod compiler;
+mod fuzz;
+mod instructions;
 mod lints;
 mod msrv;
 mod node;
+mod python;
 mod redis;
+mod soak;
 mod step;
 mod suite;
 mod tee;
@@ -16,8 +22,8 @@ use std::env;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use crate::cargo::{Workspace, cargo};
-use crate::step::{Failure, run};
+use crate::cargo::Workspace;
+use crate::step::Failure;
 
 const USAGE: &str = "\
 usage: cargo xtask <command>
@@ -25,7 +31,15 @@ usage: cargo xtask <command>
   test            every test, with what they need put in place first
   ci              test, then format, lints, docs and each feature alone
   ci --no-test    the same without test
-  bench [ARGS]    the benchmarks; ARGS go to cargo bench
+  instructions    what a request costs, in instructions that callgrind counts
+  fuzz            the names of what can be fuzzed
+  fuzz TARGET [SECONDS]
+                  one of them with libFuzzer, for a minute or so many seconds
+  bench           every benchmark, into benches/RESULTS.md
+  bench NAME      one of them, which is only printed; what follows goes to it
+  soak [MINUTES [SEED]]
+                  a small fleet under load while what it depends on breaks down,
+                  for 10 minutes unless it is said; SEED repeats an earlier run
 ";
 
 /// What can be asked for.
@@ -33,8 +47,21 @@ usage: cargo xtask <command>
 enum Chore {
     Help,
     Test,
-    Ci { with_tests: bool },
-    Bench { args: Vec<String> },
+    Instructions,
+    Ci {
+        with_tests: bool,
+    },
+    Bench {
+        args: Vec<String>,
+    },
+    Fuzz {
+        target: Option<String>,
+        seconds: u32,
+    },
+    Soak {
+        minutes: u32,
+        seed: Option<u64>,
+    },
 }
 
 impl Chore {
@@ -45,10 +72,40 @@ impl Chore {
             ("test", []) => Self::Test,
             ("ci", []) => Self::Ci { with_tests: true },
             ("ci", [flag]) if flag == "--no-test" => Self::Ci { with_tests: false },
-            ("bench", rest) => Self::Bench {
-                args: rest.to_vec(),
+            ("instructions", []) => Self::Instructions,
+            ("fuzz", rest) => Self::fuzz(rest)?,
+            ("bench", rest) if rest.first().is_none_or(|name| !name.starts_with('-')) => {
+                Self::Bench {
+                    args: rest.to_vec(),
+                }
+            }
+            ("soak", []) => Self::Soak {
+                minutes: soak::MINUTES,
+                seed: None,
+            },
+            ("soak", [minutes]) => Self::Soak {
+                minutes: minutes.parse().ok().filter(|minutes| *minutes > 0)?,
+                seed: None,
+            },
+            ("soak", [minutes, seed]) => Self::Soak {
+                minutes: minutes.parse().ok().filter(|minutes| *minutes > 0)?,
+                seed: Some(seed.parse().ok()?),
             },
             _ => return None,
+        })
+    }
+
+    fn fuzz(args: &[String]) -> Option<Self> {
+        let (target, seconds) = match args {
+            [] => (None, fuzz::SECONDS),
+            [target] => (Some(target), fuzz::SECONDS),
+            [target, seconds] => (Some(target), seconds.parse().ok()?),
+            _ => return None,
+        };
+        // 0 is for ever to libFuzzer, and would look like nothing.
+        (seconds > 0).then(|| Self::Fuzz {
+            target: target.cloned(),
+            seconds,
         })
     }
 
@@ -66,7 +123,12 @@ impl Chore {
                 }
                 lints::lint(&workspace)
             }
-            Self::Bench { args } => run(cargo(["bench", "-p", "gateless-bench"]).args(args)),
+            Self::Instructions => instructions::check(&Workspace::load()?),
+            Self::Fuzz { target, seconds } => {
+                fuzz::fuzz(&Workspace::load()?, target.as_deref(), seconds)
+            }
+            Self::Bench { args } => bench::bench(&args),
+            Self::Soak { minutes, seed } => soak::soak(&Workspace::load()?, minutes, seed),
         }
     }
 }
@@ -110,15 +172,43 @@ mod tests {
             "test --no-test",
             "ci --no-tests",
             "ci --no-test x",
+            "fuzz token soon",
+            "fuzz token 0",
+            "fuzz token 60 x",
+            "bench --bench hot",
+            "soak 0",
+            "soak ten",
+            "soak 10 x",
+            "soak 10 1 2",
         ] {
             assert_eq!(parse(line), None, "{line}");
         }
     }
 
     #[test]
-    fn all_behind_bench_goes_to_the_benchmarks() {
-        let args = ["--bench", "stack"].map(str::to_owned).to_vec();
-        assert_eq!(parse("bench --bench stack"), Some(Chore::Bench { args }));
+    fn a_benchmark_is_named_and_gets_what_follows() {
+        let args = ["e2e", "--rounds", "3"].map(str::to_owned).to_vec();
+        assert_eq!(parse("bench e2e --rounds 3"), Some(Chore::Bench { args }));
+        assert_eq!(parse("bench"), Some(Chore::Bench { args: vec![] }));
         assert_eq!(parse("ci --no-test"), Some(Chore::Ci { with_tests: false }));
+    }
+
+    #[test]
+    fn a_soak_takes_ten_minutes_unless_it_is_said() {
+        let soak = |minutes, seed| Some(Chore::Soak { minutes, seed });
+        assert_eq!(parse("soak"), soak(10, None));
+        assert_eq!(parse("soak 60"), soak(60, None));
+        assert_eq!(parse("soak 1 7"), soak(1, Some(7)));
+    }
+
+    #[test]
+    fn a_target_is_fuzzed_for_a_minute_unless_it_is_said() {
+        let fuzz = |target: Option<&str>, seconds| {
+            let target = target.map(str::to_owned);
+            Some(Chore::Fuzz { target, seconds })
+        };
+        assert_eq!(parse("fuzz"), fuzz(None, 60));
+        assert_eq!(parse("fuzz token"), fuzz(Some("token"), 60));
+        assert_eq!(parse("fuzz token 3600"), fuzz(Some("token"), 3600));
     }
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::cargo::Workspace;
+use crate::python::{self, pip_install};
 use crate::step::{Failure, run, step};
 
 const OLDEST: u32 = 20;
@@ -101,11 +102,9 @@ impl Node {
 
 fn install(tools: &Path) -> bool {
     eprintln!("    no usable one on the PATH: taking {WHEEL} from PyPI");
-    let args = ["-m", "pip", "install", "--quiet", "--upgrade", "--target"];
-    ["python3", "python"].iter().any(|python| {
-        let mut command = Command::new(python);
-        command.args(args).arg(tools).arg(WHEEL);
-        command.status().is_ok_and(|status| status.success())
+    python::NAMES.iter().any(|python| {
+        let status = pip_install(python, tools).arg(WHEEL).status();
+        status.is_ok_and(|status| status.success())
     })
 }
 

@@ -1,9 +1,10 @@
 //! A Redis or Valkey server for the tests of `gateless-redis`, which start it themselves.
 
+use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::{env, fs};
 
+use crate::apt::{self, succeeds};
 use crate::step::{Failure, step};
 
 const OLDEST: (u32, u32) = (6, 2);
@@ -75,17 +76,10 @@ fn works(program: &Path) -> bool {
     })
 }
 
-/// Of Debian's package, where this user may install it. The service that it starts is stopped: nobody asked for it.
+/// Debian's package. The service that it starts is stopped: nobody asked for it.
 fn install() -> bool {
-    if !is_root() || !succeeds("apt-get", &["--version"], Stdio::null()) {
-        return false;
-    }
-    eprintln!("    none that is new enough: apt-get install redis-server");
     let was_active = is_active();
-    let install = ["install", "-y", "--no-install-recommends", "redis-server"];
-    let is_installed = succeeds("apt-get", &install, Stdio::inherit())
-        || (succeeds("apt-get", &["update"], Stdio::inherit())
-            && succeeds("apt-get", &install, Stdio::inherit()));
+    let is_installed = apt::install("redis-server");
     if is_installed && !was_active && is_active() {
         let systemctl = ["disable", "--now", SERVICE];
         if !succeeds("systemctl", &systemctl, Stdio::null()) {
@@ -95,30 +89,12 @@ fn install() -> bool {
     is_installed
 }
 
-/// By the files of the process, as there is no call for it in std.
-fn is_root() -> bool {
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));
-    line.and_then(|ids| ids.split_whitespace().nth(1)) == Some("0")
-}
-
 fn is_active() -> bool {
     succeeds(
         "systemctl",
         &["is-active", "--quiet", SERVICE],
         Stdio::null(),
     ) || succeeds("service", &[SERVICE, "status"], Stdio::null())
-}
-
-fn succeeds(program: &str, args: &[&str], output: Stdio) -> bool {
-    let status = Command::new(program)
-        .args(args)
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .stdin(Stdio::null())
-        .stdout(output)
-        .stderr(Stdio::null())
-        .status();
-    status.is_ok_and(|status| status.success())
 }
 
 /// `(7, 0)` of `Redis server v=7.0.15 sha=…`, `(8, 1)` of `Valkey server v=8.1.0 …`.

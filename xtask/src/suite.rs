@@ -9,6 +9,7 @@ use crate::canary;
 use crate::cargo::{Workspace, cargo};
 use crate::compiler;
 use crate::node::Node;
+use crate::python::Python;
 use crate::redis::Redis;
 use crate::step::{Failure, run, step};
 use crate::tee::Tee;
@@ -17,6 +18,8 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
     compiler::check(workspace)?;
     let node = Node::find(workspace)?;
     node.packages(workspace)?;
+    let python = Python::find(workspace)?;
+    python.packages(workspace)?;
     let redis = Redis::find()?;
     arrows::check()?;
     // With the binaries that the tests start, and the same features, so that `cargo test` finds all of it built.
@@ -50,6 +53,7 @@ pub(crate) fn test(workspace: &Workspace) -> Result<(), Failure> {
         let mut command = cargo(["test", "--workspace", "--all-features"]);
         command.args(["--", "--show-output"]);
         node.provide_to(&mut command);
+        python.provide_to(&mut command);
         redis.provide_to(&mut command);
         output.run(&mut command)
     })?;
