@@ -9,12 +9,16 @@
 //! | the keys of an issuer | [`OnOutage`](crate::OnOutage), an argument of [`Keys::discovery`](crate::bearer::Keys::discovery) and [`Keys::jwks_url`](crate::bearer::Keys::jwks_url) | `503` for tokens of that issuer; others are not touched |
 //! | the introspection endpoint | [`OnOutage`](crate::OnOutage), an argument of `Endpoint::discovery` and `Endpoint::url` | `503` for tokens whose answer is past its lifetime or that nobody asked about yet; the others are not touched |
 //! | the log of the denylist | [`OnOutage`](crate::OnOutage), an argument of `Denylist::builder`, or another one for some routes | `503` for every token that is not known to be revoked; those stay `401` |
+//! | the store of a fleet's limits | `LimitOutage`, an argument of `SharedLimits::exact` and `SharedLimits::leased` | `503`, a share of the quota for each instance, or no limit |
+//! | the sink of the audit log | `Backpressure`, an argument of `AuditLog::builder` | `503` before anything is done, the same after a wait, or served and counted |
 //! | a store of shared answers | none: the endpoint is asked | – |
 //! | a file with keys | none: what was read stays | – |
 //! | a new configuration | none: the old one stays | – |
 //!
-//! There is one choice that opens, and it has danger in its name: `Denylist::danger_open_on_outage`, for single routes. Nothing
-//! else lets a request through because something could not be checked.
+//! Two choices open, and they have danger in their names: `Denylist::danger_open_on_outage`, for single routes, and
+//! `LimitOutage::DangerOpen`. Nothing else lets a request through because something could not be checked.
+//! `Backpressure::DropAndCount` lets through what cannot be *recorded*; who the caller is and what they may is asked all the
+//! same.
 //!
 //! ## The keys of an issuer
 //!
@@ -91,6 +95,8 @@
 //! }
 //! # let _ = probes;
 //! ```
+//!
+//! A denylist and an audit log that fail closed belong into it, too: see the chapter `operating`.
 //!
 //! [`key_status`](crate::bearer::BearerHandle::key_status) says more, to people: state, age and ids of the keys, and
 //! what went wrong with the last fetch. It names issuers, so put it where not everybody can read it.

@@ -71,15 +71,61 @@
 //!
 //! ## hyper, or any tower service
 //!
+//! A service of tower becomes one of hyper by `TowerToHyperService`. Whoever accepts connections knows where they come
+//! from, and says so for the layers that ask: limits by address, and the audit log.
+//!
 //! ```
-//! # use gateless::bearer::BearerAuth;
-//! # fn wrap<S>(auth: BearerAuth, service: S) {
-//! let service = tower::ServiceBuilder::new().layer(auth).service(service);
-//! # let _ = service;
-//! # }
+//! use std::convert::Infallible;
+//!
+//! use gateless::bearer::BearerAuth;
+//! use gateless::scope::ScopeGuard;
+//! use gateless::{Principal, scopes};
+//! use http::{Request, Response};
+//! use hyper::body::Incoming;
+//! use hyper::server::conn::http1;
+//! use hyper_util::rt::TokioIo;
+//! use hyper_util::service::TowerToHyperService;
+//! use tokio::net::TcpListener;
+//! use tower::{ServiceBuilder, service_fn};
+//!
+//! async fn serve(auth: BearerAuth, listener: TcpListener) -> std::io::Result<()> {
+//!     let service = ServiceBuilder::new() // from top to bottom
+//!         .layer(auth)
+//!         .layer(ScopeGuard::all(scopes!["orders:read"]))
+//!         .service(service_fn(list));
+//!     loop {
+//!         let (stream, _peer) = listener.accept().await?;
+//!         // Where a layer asks for it: map_request, and put a gateless::PeerAddress into the extensions.
+//!         let service = TowerToHyperService::new(service.clone());
+//!         let connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+//!         tokio::spawn(connection);
+//!     }
+//! }
+//!
+//! async fn list(request: Request<Incoming>) -> Result<Response<String>, Infallible> {
+//!     let caller = Principal::of(request.extensions()).expect("the guard lets nobody else through");
+//!     Ok(Response::new(format!("the orders of {}", caller.subject().unwrap_or("a client"))))
+//! }
+//! # let _ = serve;
 //! ```
 //!
 //! Response bodies have `bytes::Bytes` as their data, as those of axum and tonic do.
+//!
+//! ## All of it
+//!
+//! `BearerAuth` and `ScopeGuard` are where most services begin. What comes next, and where it stands:
+//!
+//! | to | add | chapter |
+//! |---|---|---|
+//! | deny routes that nobody declared | `ScopeGuard::table` in place of single guards | [`routes`](super::routes) |
+//! | take opaque tokens as well | `Introspection` or `HybridAuth` in place of `BearerAuth` | `introspection` |
+//! | end tokens before their time | `Denylist`, inside of the authentication | `revocation` |
+//! | bound what a caller has | `RateLimit`, inside of that | `limits` |
+//! | slow down whoever guesses | `FailureLimit`, outside of the authentication | `limits` |
+//! | know afterwards who did what | `AuditLog`, outside of everything | `audit` |
+//!
+//! `Stack` puts them into their order as one layer, and refuses what contradicts itself: see [`ordering`](super::ordering).
+//! What to watch is in `operating`.
 //!
 //! ## Tests
 //!

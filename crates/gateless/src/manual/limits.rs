@@ -16,7 +16,7 @@
 //! use gateless::{ConfigError, Quota};
 //!
 //! fn limits(auth: &BearerAuth) -> Result<(FailureLimit, RateLimit), ConfigError> {
-//!     let failures = RateLimit::failures(Quota::per_minute(20), auth.handle().clone())
+//!     let failures = FailureLimit::builder(Quota::per_minute(20), auth.handle().clone())
 //!         .peer(Peer::connection().behind_proxies(TrustedProxies::hops(1).networks(["10.0.0.0/8"])))
 //!         .build()?;
 //!     let requests = RateLimit::builder(

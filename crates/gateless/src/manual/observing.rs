@@ -30,12 +30,12 @@
 //! | `gateless_denylist_syncs_total` | counter | `result`: `loaded`, `gap`, `lost`, `put_back`, `failed` | what happened with the log |
 //! | `gateless_denylist_records` | gauge | – | records that are held |
 //! | `gateless_denylist_capacity` | gauge | – | records that can be held |
-//! | `gateless_denylist_age_seconds` | gauge | – | how long ago the list was known to be complete, once a second |
+//! | `gateless_denylist_age_seconds` | gauge | – | how long ago the list was known to be complete, once a second; infinite (`+Inf`) until it was loaded for the first time |
 //! | `gateless_limit_requests_total` | counter | `limit`, `result`: `admitted`, `refused`, `shadowed`, `unlimited`, `let_through`, `unavailable` | requests that a `RateLimit` decided on; `limit` is its name. `shadowed` ones would have been refused; those that were `let_through` or `unavailable` came while the store of a fleet was away |
 //! | `gateless_limit_store_calls_total` | counter | `result`: `granted`, `refused`, `failed`, `timed_out` | calls of the store in which a fleet counts its limits, by how they ended |
 //! | `gateless_limit_without_store_total` | counter | `policy`: `closed`, `share`, `open` | requests that were decided on without that store, by what `LimitOutage` says |
 //! | `gateless_audit_requests_total` | counter | `outcome`, `reason`, `route` | requests that were recorded or counted; `route` is one that the router matched, a gRPC method that is there, or `none` |
-//! | `gateless_audit_missed_total` | counter | `result`: `lost`, `unserved` | requests that have no record, and requests that were not served for that |
+//! | `gateless_audit_missed_total` | counter | `result`: `lost`, `unserved` | requests that have no record, and requests that were not served for that; among the `lost` also records that could not be written in the time that was left at the end |
 //! | `gateless_audit_write_failures_total` | counter | – | attempts to write that failed |
 //! | `gateless_audit_waiting` | gauge | – | records that are not written yet, with those of requests under way |
 //! | `gateless_audit_sink_lost_total` | counter | `sink` | records that a sink has lost which are in the chain |
@@ -53,7 +53,10 @@
 //! `gateless_denylist_syncs_total{result="lost"}`: the log has lost its data. `gateless_denylist_revoked_used_total` that rises:
 //! somebody uses what was taken from them. `gateless_limit_requests_total` with `let_through` or `unavailable`: the store of the
 //! fleet is away, and limits do not hold as they should.
-//! `gateless_failure_limit_total{result="refused"}` that rises: somebody guesses. And `gateless_refusals_total` with the code `pipeline_misordered` or `route_undeclared`, which are faults of the deployment.
+//! `gateless_failure_limit_total{result="refused"}` that rises: somebody guesses. `gateless_audit_missed_total` that rises:
+//! requests without a record, or not served for want of one. And `gateless_refusals_total` with the code
+//! `pipeline_misordered` or `route_undeclared`, which are faults of the deployment. The chapter `operating` has thresholds
+//! for these, and what to do then.
 //!
 //! ## Events and spans
 //!
@@ -62,7 +65,7 @@
 //! | name | level | fields | says |
 //! |---|---|---|---|
 //! | `gateless.refused` | debug | `stage`, `code`, `reason` | a request was refused |
-//! | `gateless.misordered` | error | `stage` | a stage did not find what an earlier one leaves behind, such as the caller; once for a process |
+//! | `gateless.misordered` | error | `stage` | a stage did not find what an earlier one leaves behind, such as the caller; once for a process, and once for all extractors, with the stage `extractor` |
 //! | `gateless.undeclared` | error | `route` | the router has a route that is not in the table; once for each |
 //! | `gateless.unrouted` | error | – | a table is mounted where no route is known; once for a table |
 //! | `gateless.keys.fetch` | info, a span | `issuer` | a fetch, from its beginning to its end |

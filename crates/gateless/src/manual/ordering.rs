@@ -1,5 +1,7 @@
 //! # Which layer goes where
 //!
+//! Each stage relies on what those outside of it leave behind, so the order is not a matter of taste:
+//!
 //! ```text
 //! request ─► AuditLog ─► StripIdentityHeaders ─► FailureLimit ─► BearerAuth ─► Denylist ─► RateLimit ─► ScopeGuard ─► handler
 //! ```
@@ -16,6 +18,7 @@
 //!   `tower_http::sensitive_headers` there.
 //! - **`Denylist`** goes directly behind the authentication, around the same routes. What is inside of the authentication and
 //!   outside of it takes revoked tokens.
+//! - **`StripIdentityHeaders`** goes outside of the authentication and of everything else that could believe a field.
 //! - **`FailureLimit`** goes outside of the authentication: it counts what that refuses. Inside of it, it would never see
 //!   anything.
 //! - **`RateLimit`** and `ConcurrencyLimit` go behind the denylist, so that revoked tokens take nothing from their former owners, and
@@ -39,12 +42,59 @@
 //! # }
 //! ```
 //!
+//! ## All of them as one
+//!
+//! With the feature `stack`, `Stack` has them all in their order, and refuses to be built where two contradict each other:
+//! an optional authentication that nothing stands behind, or a table with open routes behind one that is not optional.
+//! A request goes through it in one service, not in one for each stage, each of which a router of axum boxes.
+//!
+//! ```
+//! # #[cfg(feature = "stack")]
+//! # mod complete {
+//! use axum::Router;
+//! use gateless::ConfigError;
+//! use gateless::audit::AuditLog;
+//! use gateless::bearer::BearerAuth;
+//! use gateless::denylist::Denylist;
+//! use gateless::limit::{FailureLimit, RateLimit};
+//! use gateless::scope::ScopeGuard;
+//! use gateless::stack::Stack;
+//!
+//! # pub struct Stages {
+//! #     guard: ScopeGuard, limit: RateLimit, denylist: Denylist,
+//! #     auth: BearerAuth, failures: FailureLimit, audit: AuditLog,
+//! # }
+//! fn guarded(routes: Router, stages: Stages) -> Result<Router, ConfigError> {
+//!     let stack = Stack::builder(stages.auth) // the order of what follows is of no matter
+//!         .audit(stages.audit)
+//!         .failures(stages.failures)
+//!         .denylist(stages.denylist)
+//!         .rate(stages.limit)
+//!         .guard(stages.guard)
+//!         .build()?;
+//!     Ok(routes.layer(stack))
+//! }
+//! # }
+//! ```
+//!
+//! One `Router::layer` after the other does the same, with the guard first and the audit log last. The crate
+//! `gateless-config` makes a stack from one TOML file and the environment.
+//!
 //! ## When the order is wrong
 //!
 //! A [`ScopeGuard`](crate::scope::ScopeGuard) that finds no caller, because no authentication layer ran before it,
 //! refuses every request with `500` / `INTERNAL` and logs one error. So does an extractor for
 //! [`Principal`](crate::Principal). It is not a `401`: the caller can do nothing about it, and a retry with a fresh
 //! token would hide the fault.
+//!
+//! | what is wrong | what happens |
+//! |---|---|
+//! | a guard, a denylist or a limit by caller outside of the authentication | `500` for every request, one error `gateless.misordered` |
+//! | `FailureLimit` inside of the authentication | the same, and `gateless.failure_limit.inside` |
+//! | a limit by address where nobody leaves one | `500`, and `gateless.limit.no_peer` |
+//! | a table where no route is known: around a whole router | every request is denied, and `gateless.unrouted` says so |
+//! | the denylist around fewer routes than the authentication | nothing tells: revoked tokens pass on the others |
+//! | `AuditLog` inside of another stage | nothing tells: what that refuses has no record |
 //!
 //! Routes that are added after `Router::layer` are outside of it. A fallback is inside, `route_layer` does not cover
 //! it. Where in doubt, put the authentication around the whole router and open single routes by nesting.

@@ -124,5 +124,8 @@
 //!
 //! - A request that is being answered goes on. Long work can ask again: [`recheck`](crate::denylist::DenylistHandle::recheck).
 //!   Streams that are open are not closed.
+//! - Records end by the wall clock. They are kept for an hour beyond that, as far as there is room, so that a clock that is ahead
+//!   for a while costs nothing when it is right again. One that was ahead by more than an hour had the list forget what was not
+//!   over: load the list anew by restarting the instance.
 //! - It does not tell the issuer. Whoever has a refresh token gets new tokens until the issuer refuses that.
 //! - Who can write to the Redis server can take revocations back. Keep it as close as the service itself.

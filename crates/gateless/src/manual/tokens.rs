@@ -18,6 +18,8 @@
 //! | no key material in the header | on | `ignore_key_headers` |
 //! | at most 8192 bytes | on | `Credentials::max_token_len` |
 //!
+//! Bounds and reasons of all settings are in the chapter `defaults`.
+//!
 //! Whatever the settings: duplicate members, padding or loose bits in base64url, wrong types of claims, `crit`,
 //! compressed or encrypted tokens and nested ones are refused, and `none` does not exist.
 //!
