@@ -153,14 +153,15 @@ async fn te_01_te_12_an_issuer_that_rotates_with_each_fetch_is_asked_once_per_co
         issuer,
         auth,
     };
+    // The first keys are needed for anything at all.
     let mut orphan = setup.issuer.token().expires_in(3600).mint();
-    for fetches in 1..=4 {
+    setup.auth.ready().await.unwrap();
+    for fetches in 2..=5 {
         setup.refuses(&orphan, &Refusal::tok(stranger())).await;
         for _ in 0..20 {
             setup.accepts_new().await;
             setup.refuses(&orphan, &Refusal::tok(stranger())).await;
         }
-        // The first one began with none at all, and then with a set that lacked the key.
         assert_eq!(asked.load(Ordering::Relaxed), fetches);
         orphan = setup.issuer.token().expires_in(3600).mint();
         setup.accepts(&orphan).await;

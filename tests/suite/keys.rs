@@ -399,6 +399,21 @@ async fn te_14_the_first_token_of_a_new_key_is_accepted() {
     assert_eq!(setup.fetches(), 2);
 }
 
+/// The fetch that brought the first keys is none that a made-up key id caused.
+#[tokio::test]
+async fn te_14_the_first_token_of_a_new_key_is_accepted_just_after_the_start() {
+    let setup = Setup::new(Keys::discovery(HOUR)).await;
+    setup.accepts_new().await;
+    setup.issuer.rotate_keeping_old();
+    setup.accepts_new().await;
+    assert_eq!(setup.fetches(), 2);
+    // From here on it is as ever.
+    setup.issuer.rotate_keeping_old();
+    let next = setup.issuer.token().mint();
+    setup.refuses(&next, &Refusal::tok(stranger())).await;
+    assert_eq!(setup.fetches(), 2);
+}
+
 #[tokio::test]
 async fn te_16_a_redirect_is_not_followed() {
     let elsewhere = TestIssuer::serve().await.unwrap();

@@ -127,6 +127,7 @@ fn an_issuer_that_is_wrong_and_configured_twice_is_reported_as_twice() {
 #[case::te_01_no_cooldown(|| BearerAuth::builder(policy(), discovery().cooldown(Duration::ZERO)).build(), "cooldown")]
 #[case::no_timeout(|| BearerAuth::builder(policy(), discovery().timeout(Duration::ZERO)).build(), "timeout")]
 #[case::no_lifetime(|| BearerAuth::builder(policy(), discovery().lifetime(Duration::ZERO)).build(), "lifetime")]
+#[case::keys_end_before_the_next(|| BearerAuth::builder(policy(), discovery().lifetime(Duration::from_millis(29_999))).build(), "lifetime")]
 fn a_setting_that_cannot_be_right_is_named(
     #[case] build: fn() -> Result<BearerAuth, ConfigError>,
     #[case] setting: &str,

@@ -424,16 +424,19 @@ async fn th_14_a_key_that_is_not_there_is_fetched() {
     signs_out(logout, &logout_token(issuer).mint()).await;
     assert_eq!(issuer.requests().jwks, 1);
     issuer.rotate();
+    signs_out(logout, &logout_token(issuer).mint()).await;
+    assert_eq!(issuer.requests().jwks, 2);
+    issuer.rotate();
     let token = logout_token(issuer).mint();
     // It may be good: the issuer is not asked again so soon.
     is_told_to_come_again(logout, &token).await;
-    assert_eq!(issuer.requests().jwks, 1);
+    assert_eq!(issuer.requests().jwks, 2);
     remote.world.clock.advance(Duration::from_secs(30));
     signs_out(logout, &token).await;
     remote.world.clock.advance(Duration::from_secs(1));
     signs_out(logout, &logout_token(issuer).mint()).await;
-    assert_eq!(issuer.requests().jwks, 2);
-    assert_eq!(remote.world.log.appends(), 3);
+    assert_eq!(issuer.requests().jwks, 3);
+    assert_eq!(remote.world.log.appends(), 4);
 }
 
 #[tokio::test]

@@ -107,14 +107,15 @@ impl Keys {
 
     /// How long fetched keys are good. They are renewed in the background after seven to eight tenths of it, or sooner
     /// where the issuer's `Cache-Control` asks for that. 10 minutes by default: after that at the latest a key that the
-    /// issuer withdrew is gone.
+    /// issuer withdrew is gone. Not shorter than the [`cooldown`](Self::cooldown).
     pub const fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
     }
 
-    /// The least time between two fetches that tokens with an unknown key id can cause. 30 s by default: whatever is
-    /// thrown at the service, the issuer sees no more than that.
+    /// The least time between two fetches that tokens with an unknown key id can cause, between two that requests cause
+    /// while there are no keys at all, and between two renewals. 30 s by default: whatever is thrown at the service, the
+    /// issuer sees no more than that.
     pub const fn cooldown(mut self, cooldown: Duration) -> Self {
         self.cooldown = cooldown;
         self
@@ -166,6 +167,11 @@ impl Keys {
         let mut faults = ConfigError::collect();
         if self.lifetime.is_zero() {
             faults.add("lifetime", "is zero: no key would ever be good");
+        } else if self.lifetime < self.cooldown && !matches!(self.source, Source::Fixed(_)) {
+            faults.add(
+                "lifetime",
+                "is shorter than the cooldown: keys would end before new ones may be fetched",
+            );
         }
         if self.cooldown < Duration::from_secs(1) {
             faults.add(

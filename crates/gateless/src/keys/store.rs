@@ -54,7 +54,10 @@ struct Progress {
     /// The fetch under way. What one with another number brings comes too late.
     fetching: Option<u64>,
     last_begun: Option<Monotonic>,
+    /// For a token of an unknown key.
     last_forced: Option<Monotonic>,
+    /// For want of any key.
+    last_first: Option<Monotonic>,
     /// What went wrong with the last fetch.
     failure: Option<Box<str>>,
     /// Key ids that are refused whatever the issuer publishes.
@@ -73,11 +76,25 @@ pub(crate) enum Demand {
     },
 }
 
+impl Progress {
+    /// When a fetch began that counts for this cause.
+    const fn last(&self, cause: Cause) -> Option<Monotonic> {
+        match cause {
+            Cause::Forced => self.last_forced,
+            Cause::First => self.last_first,
+            Cause::Renewal => self.last_begun,
+        }
+    }
+}
+
 /// Why somebody wants new keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Cause {
-    /// A token names a key that is not there, or there are none at all. At most once per cooldown.
+    /// A token names a key that is not there. At most once per cooldown.
     Forced,
+    /// There are no keys that may be used. At most once per cooldown, and of no account to `Forced`: the issuer may begin
+    /// to use a new key a moment after the first fetch.
+    First,
     /// The keys held are getting old.
     Renewal,
 }
@@ -167,12 +184,16 @@ impl KeyStore {
     pub(crate) fn demand(self: &Arc<Self>) -> Demand {
         let now = self.clock.monotonic();
         let receiver = self.finished.subscribe();
-        if self.begin(self.progress(), Cause::Forced, now) {
+        let cause = match self.standing(&self.held.load(), now) {
+            Standing::Missing => Cause::First,
+            Standing::Fresh | Standing::Stale => Cause::Forced,
+        };
+        if self.begin(self.progress(), cause, now) {
             return Demand::Wait(receiver);
         }
         let progress = self.progress();
         Demand::Refused {
-            retry_after: self.timing.wait(progress.last_forced, now),
+            retry_after: self.timing.wait(progress.last(cause), now),
             last_failed: progress.failure.is_some(),
         }
     }
@@ -215,6 +236,7 @@ impl KeyStore {
         progress.fetching = None;
         progress.last_begun = None;
         progress.last_forced = None;
+        progress.last_first = None;
         self.begin(progress, Cause::Renewal, self.clock.monotonic());
         true
     }
@@ -236,14 +258,20 @@ impl KeyStore {
 
     pub(crate) fn status(&self) -> KeyStatus {
         let held = self.held.load();
-        let age = held.since.map(|since| self.clock.monotonic().since(since));
-        let state = match (age, &self.source) {
-            (None, _) => Standing::Missing,
-            (Some(_), None) => Standing::Fresh,
-            (Some(age), Some(_)) => self.timing.standing(age),
-        };
+        let now = self.clock.monotonic();
+        let age = held.since.map(|since| now.since(since));
+        let state = self.standing(&held, now);
         let failure = self.progress().failure.clone();
         KeyStatus::new(&self.issuer, state, age, &held.keys, failure)
+    }
+
+    /// Whether what is held may be used.
+    fn standing(&self, held: &Held, now: Monotonic) -> Standing {
+        match (held.since, &self.source) {
+            (None, _) => Standing::Missing,
+            (Some(_), None) => Standing::Fresh,
+            (Some(since), Some(_)) => self.timing.standing(now.since(since)),
+        }
     }
 
     /// Begins a fetch unless one is under way or it is too early for another; tells whether one is under way then.
@@ -256,17 +284,15 @@ impl KeyStore {
         if progress.fetching.is_some() {
             return true;
         }
-        let last = match cause {
-            Cause::Forced => progress.last_forced,
-            Cause::Renewal => progress.last_begun,
-        };
-        if self.source.is_none() || !self.timing.wait(last, now).is_zero() {
+        if self.source.is_none() || !self.timing.wait(progress.last(cause), now).is_zero() {
             return false;
         }
         // The cooldown is claimed before the fetch and whatever comes of it.
         progress.last_begun = Some(now);
-        if cause == Cause::Forced {
-            progress.last_forced = Some(now);
+        match cause {
+            Cause::Forced => progress.last_forced = Some(now),
+            Cause::First => progress.last_first = Some(now),
+            Cause::Renewal => {}
         }
         let Ok(runtime) = Handle::try_current() else {
             self.report(&mut progress, &FetchError::NoRuntime);

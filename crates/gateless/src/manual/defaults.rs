@@ -74,7 +74,7 @@
 //!
 //! | setting | default | range | why |
 //! |---|---|---|---|
-//! | `Keys::lifetime` | 10 min | above 0 | by then a key that was withdrawn is gone; renewed after 7 to 8 tenths |
+//! | `Keys::lifetime` | 10 min | not below the cooldown | by then a key that was withdrawn is gone; renewed after 7 to 8 tenths |
 //! | `Keys::cooldown` | 30 s | 1 s or more | the issuer sees no more fetches for unknown keys than that |
 //! | `Keys::timeout` | 5 s | above 0, up to 60 s | a fetch as a whole, and how long a request waits for one |
 //! | `Keys::allow_private_addresses` | off | | nobody has the service ask around in its own network |

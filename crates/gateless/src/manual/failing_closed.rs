@@ -46,8 +46,8 @@
 //!
 //! For the rest of the cooldown (30 s) the first answer stands. An issuer that signs with a new key before it has
 //! published it, or that rotates twice within the cooldown, has its new tokens refused for that long; one that publishes
-//! a key some minutes before it signs with it never has. A service that fetches at its start, with
-//! [`ready`](crate::bearer::BearerHandle::ready), has not used the cooldown up by that.
+//! a key some minutes before it signs with it never has. The first keys, and new ones after an outage, are no such
+//! fetch: whoever brought them about, the next unknown key has its own.
 //!
 //! ## The introspection endpoint
 //!
