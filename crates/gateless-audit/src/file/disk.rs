@@ -103,23 +103,32 @@ impl Identity {
         Self(0, 0)
     }
 
-    /// Whether the file at `path`, which is this one, is so long. What cannot be found out counts as yes.
-    pub(super) fn has_len(self, path: &Path, len: u64) -> bool {
-        // Elsewhere what a folder says of an open file can be old.
-        let metadata = fs::symlink_metadata(path).ok().filter(|_| cfg!(unix));
-        metadata.is_none_or(|metadata| Self::of(&metadata) != self || metadata.len() == len)
-    }
-
-    /// Whether `path` still names this file. What cannot be found out counts as yes.
-    pub(super) fn is_at(self, path: &Path) -> bool {
+    /// Looks whether `path` still names this file.
+    pub(super) fn look(self, path: &Path) -> Found {
         match fs::symlink_metadata(path) {
-            Ok(metadata) => Self::of(&metadata) == self,
-            Err(error) => !matches!(
-                error.kind(),
-                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
-            ),
+            // Elsewhere what a folder says of an open file can be old.
+            Ok(metadata) if Self::of(&metadata) == self && cfg!(unix) => Found::Here {
+                len: metadata.len(),
+            },
+            Ok(metadata) if Self::of(&metadata) == self => Found::Unclear,
+            Ok(_) => Found::Gone,
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Found::Gone,
+                _ => Found::Unclear,
+            },
         }
     }
+}
+
+/// What became of a file at its path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// It is there, and so long.
+    Here { len: u64 },
+    /// There is none, or another one.
+    Gone,
+    /// Not to be found out: taken for one that is there as it should be.
+    Unclear,
 }
 
 /// The folder that a path is in.

@@ -5,7 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::disk::Identity;
+use super::disk::{Found, Identity};
 
 /// Held as long as it lives. The file stays behind: whoever deleted it could take away what another process has just locked.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl Lock {
 
     /// Whether it is still the lock that another process would find.
     pub(super) fn is_in_place(&self) -> bool {
-        self.identity.is_at(&self.path)
+        self.identity.look(&self.path) != Found::Gone
     }
 }
 

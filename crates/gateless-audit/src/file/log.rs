@@ -7,7 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use gateless_core::{Monotonic, Timestamp};
 
-use super::disk::{Disk, Identity, create_folder, folder};
+use super::disk::{Disk, Found, Identity, create_folder, folder};
 use super::ends;
 use super::lock::Lock;
 use super::retention::Full;
@@ -104,23 +104,24 @@ impl Log {
         let bytes = batch.as_bytes();
         // Whether the batch is there already, and only its `fsync` failed.
         let is_again = self.is_in_doubt && self.unsynced.ends_with(bytes);
-        if !self.identity.is_at(&settings.path) {
-            tracing::warn!(
-                name: "gateless.audit.file_gone",
-                path = %settings.path.display(),
-                "the audit log was deleted or renamed by somebody else; a new file begins"
-            );
-            self.replace(settings, disk)?;
-        } else if !self.is_torn
-            && !self.is_in_doubt
-            && !self.identity.has_len(&settings.path, self.len)
-        {
-            tracing::warn!(
-                name: "gateless.audit.file_changed",
-                path = %settings.path.display(),
-                "the audit log is longer or shorter than what was written; a new file begins"
-            );
-            self.replace(settings, disk)?;
+        match self.identity.look(&settings.path) {
+            Found::Gone => {
+                tracing::warn!(
+                    name: "gateless.audit.file_gone",
+                    path = %settings.path.display(),
+                    "the audit log was deleted or renamed by somebody else; a new file begins"
+                );
+                self.replace(settings, disk)?;
+            }
+            Found::Here { len } if len != self.len && !self.is_torn && !self.is_in_doubt => {
+                tracing::warn!(
+                    name: "gateless.audit.file_changed",
+                    path = %settings.path.display(),
+                    "the audit log is longer or shorter than what was written; a new file begins"
+                );
+                self.replace(settings, disk)?;
+            }
+            Found::Here { .. } | Found::Unclear => {}
         }
         self.repair(settings, disk)?;
         if self.torn != bytes {

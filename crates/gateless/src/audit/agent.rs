@@ -92,11 +92,13 @@ const LOOKED_AT: usize = 512;
 pub(super) fn family(user_agent: &[u8]) -> &'static str {
     let looked_at = user_agent.get(..LOOKED_AT).unwrap_or(user_agent);
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let words = || looked_at.split(|byte| !is_word(byte));
-    let is_said = |tells: &Word| words().any(|word| tells.is_told_by(word));
-    let mut families = FAMILIES.iter();
-    let found = families.find(|(_, tells)| tells.iter().any(is_said));
-    found.map_or("other", |(name, _)| name)
+    let words = looked_at.split(|byte| !is_word(byte));
+    let ranks = words.filter_map(|word| {
+        let mut families = FAMILIES.iter();
+        families.position(|(_, tells)| tells.iter().any(|tells| tells.is_told_by(word)))
+    });
+    let first = ranks.min().and_then(|rank| FAMILIES.get(rank));
+    first.map_or("other", |(name, _)| name)
 }
 
 impl Word {
