@@ -32,7 +32,7 @@ fn main() {
     } else {
         (2, [8, 16])
     };
-    println!("## Six stages, tokens that are known\n");
+    println!("### Six stages, tokens that are known\n");
     println!(
         "ns a request in each thread, net of the service alone: medians of {rounds} rounds.\n"
     );
@@ -52,7 +52,7 @@ fn main() {
             }
         }
     }
-    println!("\n## Six stages, tokens that were never seen\n");
+    println!("\n### Six stages, tokens that were never seen\n");
     println!("| token | µs, median | quartiles |");
     println!("|---|---|---|");
     let tokens = if is_measuring { 2_000 } else { 8 };

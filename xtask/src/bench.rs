@@ -154,10 +154,16 @@ fn heading(workspace: &Workspace) -> Result<String, Failure> {
         ("commit", said("git", &["describe", "--always", "--dirty"])),
         ("processor", processor()),
         ("cores", Some(cores.to_string())),
-        ("kernel", file("/proc/sys/kernel/osrelease")),
-        ("load before", file("/proc/loadavg")),
+        (
+            "kernel",
+            file("/proc/sys/kernel/osrelease").map(|it| first(&it, '-')),
+        ),
+        (
+            "load before",
+            file("/proc/loadavg").map(|it| first(&it, ' ')),
+        ),
         ("compiler", read(Command::new("rustc").arg("-V")).ok()),
-        ("proxy", said("haproxy", &["-v"])),
+        ("proxy", said("haproxy", &["-v"]).map(|it| first(&it, '-'))),
         ("peers", Some(versions(&lock))),
     ];
     for (what, value) in rows {
@@ -167,6 +173,11 @@ fn heading(workspace: &Workspace) -> Result<String, Failure> {
         let _ = writeln!(text, "| {what} | {value} |");
     }
     Ok(text)
+}
+
+/// What stands before the first `end`.
+fn first(text: &str, end: char) -> String {
+    text.split(end).next().unwrap_or(text).to_owned()
 }
 
 /// What a program prints, if it is there.

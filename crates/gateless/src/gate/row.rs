@@ -151,9 +151,14 @@ pub(super) struct Company {
 impl Company {
     /// As if each had a service of its own: whoever is further in sees the response first.
     fn join(&mut self, (headers, escort): (ResponseHeaders, Option<Box<dyn Escort>>)) {
-        let outer = mem::replace(&mut self.headers, headers);
-        self.headers.extend(outer);
-        self.escort = both(escort, self.escort.take());
+        // Nearly always there is neither.
+        if !headers.is_empty() {
+            let outer = mem::replace(&mut self.headers, headers);
+            self.headers.extend(outer);
+        }
+        if escort.is_some() {
+            self.escort = both(escort, self.escort.take());
+        }
     }
 
     /// The response has begun.
