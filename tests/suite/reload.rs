@@ -132,6 +132,39 @@ async fn te_07_an_issuer_that_is_away_loses_no_keys_by_a_reload() {
     setup.accepts_new().await;
 }
 
+/// The reload waits for another issuer, and has fetched what is thrown away meanwhile.
+#[tokio::test]
+async fn te_13_keys_that_are_purged_during_a_reload_do_not_come_back_with_it() {
+    let setup = Setup::warm(discovery()).await;
+    let other = TestIssuer::serve().await.unwrap();
+    other.set_jwks_fault(Fault::Hang);
+    let changed = setup
+        .builder(policy(&setup.issuer), discovery().lifetime(LIFETIME / 2))
+        .issuer(policy(&other), discovery());
+    let handle = setup.handle().clone();
+    let reloading = tokio::spawn(async move { handle.reload(changed).await });
+    setup.until(|| other.requests().jwks == 1).await;
+    assert_eq!(setup.fetches(), 2);
+    let forged = setup.issuer.token().expires_in(3600).mint();
+
+    setup.issuer.rotate();
+    assert!(setup.handle().purge_keys(setup.issuer.issuer()));
+    setup.fetched(3).await;
+    other.clear_fault();
+    reloading.await.unwrap().unwrap();
+    setup
+        .refuses(&forged, &Refusal::tok(TokenFault::KeyUnknown))
+        .await;
+    setup.accepts_new().await;
+
+    // The next reload is none of that.
+    let fetches = setup.fetches();
+    let changed = setup.builder(policy(&setup.issuer), discovery());
+    setup.handle().reload(changed).await.unwrap();
+    setup.accepts_new().await;
+    assert_eq!(setup.fetches(), fetches + 1);
+}
+
 #[tokio::test]
 async fn changed_key_settings_are_fetched_with_before_they_are_in_place() {
     let setup = Setup::warm(discovery()).await;

@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use gateless_core::{AccessToken, Clock, Dependency, Principal, Rejection, Renderer, TokenFault};
 use gateless_jwt::{TokenPolicy, Unverified};
@@ -13,7 +12,7 @@ use super::{BearerAuth, KeysUnavailable, OptionalBearerAuth};
 use crate::credentials::{Credentials, Presented};
 use crate::epoch::PolicyEpoch;
 use crate::gate::{BoxedWait, CredentialFingerprint, Gate, Head, Pass, Step, Verdict};
-use crate::keys::{Demand, KeyStore, Keys, Standing};
+use crate::keys::{KeyStore, Keys, Lack, NotFound, Search, Standing};
 use crate::notes::Notes;
 
 /// Everything that is decided with: one configuration. Shared by all clones of a layer, and never changed.
@@ -44,10 +43,8 @@ struct Memory<'a> {
 /// How far a token came with the keys at hand.
 enum Attempt<'a> {
     Decided(Result<Principal, TokenFault>),
-    /// Everything fits but the key: newer keys may have it.
-    LacksKey(&'a Arc<KeyStore>),
-    /// There are no keys that may be used.
-    LacksKeys(&'a Arc<KeyStore>),
+    /// Newer keys may decide.
+    Lacks(&'a Arc<KeyStore>, Lack),
 }
 
 impl Gate for BearerAuth {
@@ -87,6 +84,12 @@ impl Gate for OptionalBearerAuth {
 }
 
 impl Authenticator {
+    /// Whether this is the store of one of its issuers, and not only the like of it.
+    pub(super) fn has(&self, keys: &Arc<KeyStore>) -> bool {
+        let mut issuers = self.issuers.iter();
+        issuers.any(|issuer| Arc::ptr_eq(&issuer.keys, keys))
+    }
+
     /// The store of an issuer whose keys come from the same place under the same settings.
     pub(super) fn with_keys(&self, policy: &TokenPolicy, source: &Keys) -> Option<Arc<KeyStore>> {
         let is_same = |issuer: &&Issuer| {
@@ -126,7 +129,7 @@ impl Authenticator {
         };
         match self.verify(token, memory, notes) {
             Attempt::Decided(decided) => Step::Now(self.verdict(decided)),
-            Attempt::LacksKey(_) | Attempt::LacksKeys(_) => {
+            Attempt::Lacks(..) => {
                 let (this, token) = (Arc::clone(self), AccessToken::new(token));
                 let kept = notes.keep();
                 Step::Wait(Box::pin(async move {
@@ -243,12 +246,13 @@ impl Authenticator {
         };
         let (held, standing) = issuer.keys.usable();
         if standing == Standing::Missing {
-            return Attempt::LacksKeys(&issuer.keys);
+            return Attempt::Lacks(&issuer.keys, Lack::Keys);
         }
         let finding = match unverified.verify(&held.keys, &issuer.policy) {
             Ok(facts) => Finding::Facts(facts),
             Err(TokenFault::KeyUnknown) if issuer.keys.can_fetch() => {
-                return Attempt::LacksKey(&issuer.keys);
+                let version = held.version;
+                return Attempt::Lacks(&issuer.keys, Lack::Key { version });
             }
             Err(fault) => Finding::Fault {
                 fault,
@@ -302,35 +306,14 @@ impl Authenticator {
         token: &AccessToken,
         notes: Notes<'_>,
     ) -> Result<Principal, Rejection> {
-        let mut refused: Option<(Duration, bool)> = None;
+        let mut search = None;
         loop {
-            let (store, has_keys) = match self.attempt(token.expose(), notes) {
+            let (store, lack) = match self.attempt(token.expose(), notes) {
                 Attempt::Decided(decided) => return decided.map_err(Rejection::from),
-                Attempt::LacksKey(store) => (store, true),
-                Attempt::LacksKeys(store) => (store, false),
+                Attempt::Lacks(store, lack) => (store, lack),
             };
-            // Asked once more after a refusal: keys may have come in between.
-            if let Some((retry_after, last_failed)) = refused {
-                return Err(if has_keys && !last_failed {
-                    TokenFault::KeyUnknown.into()
-                } else {
-                    unavailable(retry_after)
-                });
-            }
-            match store.demand() {
-                Demand::Refused {
-                    retry_after,
-                    last_failed,
-                } => {
-                    refused = Some((retry_after, last_failed));
-                }
-                Demand::Wait(mut finished) => {
-                    let fetch = tokio::time::timeout(store.timeout(), finished.changed());
-                    if fetch.await.is_err() {
-                        return Err(unavailable(store.timeout()));
-                    }
-                }
-            }
+            let search = search.get_or_insert_with(|| Search::within(store.timeout()));
+            search.newer(store, lack).await.map_err(not_found)?;
         }
     }
 
@@ -353,11 +336,14 @@ impl Authenticator {
     }
 }
 
-/// Not the caller's fault, so never a 401: the token may be perfectly good.
-fn unavailable(retry_after: Duration) -> Rejection {
+/// Where nobody knows it is not the caller's fault, so never a 401: the token may be perfectly good.
+fn not_found(not_found: NotFound) -> Rejection {
+    if not_found.is_certain() {
+        return TokenFault::KeyUnknown.into();
+    }
     Rejection::DependencyUnavailable {
         dependency: Dependency::Keys,
-        retry_after,
+        retry_after: not_found.retry_after,
     }
 }
 

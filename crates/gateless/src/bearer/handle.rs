@@ -8,7 +8,7 @@ use arc_swap::{ArcSwap, Guard};
 use gateless_core::ConfigError;
 
 use super::builder::BearerAuthBuilder;
-use super::decide::Authenticator;
+use super::decide::{Authenticator, Issuer};
 use crate::epoch::PolicyEpoch;
 use crate::keys::{KeyState, KeyStatus};
 
@@ -32,17 +32,25 @@ pub struct BearerHandle(Arc<Live>);
 
 struct Live {
     current: ArcSwap<Authenticator>,
-    /// Issuers and key ids that were refused by hand: a new configuration does not bring them back.
-    refused: Mutex<BTreeSet<(Box<str>, Box<str>)>>,
+    orders: Mutex<Orders>,
     /// One reload at a time.
     reloading: tokio::sync::Mutex<()>,
+}
+
+/// What was ordered by hand: a new configuration does not take it back.
+#[derive(Default)]
+struct Orders {
+    /// Issuers and key ids.
+    refused: BTreeSet<(Box<str>, Box<str>)>,
+    /// Issuers whose keys were thrown away since the last reload began.
+    purged: BTreeSet<Box<str>>,
 }
 
 impl BearerHandle {
     pub(super) fn new(authenticator: Authenticator) -> Self {
         Self(Arc::new(Live {
             current: ArcSwap::from_pointee(authenticator),
-            refused: Mutex::default(),
+            orders: Mutex::default(),
             reloading: tokio::sync::Mutex::default(),
         }))
     }
@@ -83,17 +91,19 @@ impl BearerHandle {
 
     /// Throws the keys of an issuer away, and fetches them anew at once. For an issuer whose key set was tampered with.
     ///
-    /// Until they are there, its tokens get `503`. What a fetch that is under way brings is not used. Tokens that were
-    /// verified before are verified anew.
+    /// Until they are there, its tokens get `503`. What a fetch that is under way brings is not used, nor what a
+    /// [`reload`](Self::reload) that is under way has fetched. Tokens that were verified before are verified anew.
     ///
     /// False when there is no such issuer, or its keys are [fixed](super::Keys::fixed) and cannot be fetched.
     #[must_use = "false: there is no such issuer, or its keys are fixed"]
     pub fn purge_keys(&self, issuer: &str) -> bool {
+        let mut orders = self.orders();
         let current = self.current();
         let mut issuers = current.issuers.iter();
         let found = issuers.find(|found| found.keys.issuer() == issuer);
         let is_purged = found.is_some_and(|found| found.keys.purge());
         if is_purged {
+            orders.purged.insert(issuer.into());
             tracing::warn!(name: "gateless.keys.purged", issuer, "keys purged");
         }
         is_purged
@@ -106,14 +116,14 @@ impl BearerHandle {
     /// there is no such issuer; a key id that it does not have yet is refused all the same.
     #[must_use = "false: there is no such issuer"]
     pub fn refuse_key(&self, issuer: &str, key_id: &str) -> bool {
-        let mut refused = self.refused();
+        let mut orders = self.orders();
         let current = self.current();
         let mut issuers = current.issuers.iter();
         let Some(found) = issuers.find(|found| found.keys.issuer() == issuer) else {
             return false;
         };
         found.keys.refuse(key_id);
-        if refused.insert((issuer.into(), key_id.into())) {
+        if orders.refused.insert((issuer.into(), key_id.into())) {
             tracing::warn!(name: "gateless.keys.refused", issuer, key_id, "key refused");
         }
         true
@@ -160,13 +170,14 @@ impl BearerHandle {
     /// [`ReloadError`] with what is wrong with the new configuration, which is not used then.
     pub async fn reload(&self, builder: BearerAuthBuilder) -> Result<PolicyEpoch, ReloadError> {
         let _one_at_a_time = self.0.reloading.lock().await;
+        self.orders().purged.clear();
         let old = self.0.current.load_full();
         let reloaded = self.prepare(builder, &old).await;
         match reloaded {
             Ok(new) => {
                 let epoch = new.epoch;
                 new.metrics.reloaded(true);
-                self.put(new);
+                self.put(new, &old);
                 tracing::info!(name: "gateless.reloaded", %epoch, "configuration reloaded");
                 Ok(epoch)
             }
@@ -189,24 +200,23 @@ impl BearerHandle {
         old: &Authenticator,
     ) -> Result<Authenticator, ReloadError> {
         let new = builder.authenticator(Some(old))?;
-        new.ready(|keys| {
-            let mut had = old.issuers.iter();
-            !had.any(|issuer| Arc::ptr_eq(&issuer.keys, keys))
-        })
-        .await?;
+        new.ready(|keys| !old.has(keys)).await?;
         Ok(new)
     }
 
-    fn put(&self, new: Authenticator) {
-        // Held until the new one is in place, so that no refusal in between is lost.
-        let refused = self.refused();
-        for (issuer, key_id) in &*refused {
-            for found in new
-                .issuers
+    fn put(&self, new: Authenticator, old: &Authenticator) {
+        // Held until the new one is in place, so that no order in between is lost.
+        let orders = self.orders();
+        for Issuer { keys, .. } in &new.issuers {
+            for (_, key_id) in orders
+                .refused
                 .iter()
-                .filter(|it| it.keys.issuer() == &**issuer)
+                .filter(|(it, _)| **it == *keys.issuer())
             {
-                found.keys.refuse(key_id);
+                keys.refuse(key_id);
+            }
+            if orders.purged.contains(keys.issuer()) && !old.has(keys) {
+                keys.purge();
             }
         }
         if let Some(tokens) = &new.tokens {
@@ -215,9 +225,8 @@ impl BearerHandle {
         self.0.current.store(Arc::new(new));
     }
 
-    fn refused(&self) -> std::sync::MutexGuard<'_, BTreeSet<(Box<str>, Box<str>)>> {
-        let refused = self.0.refused.lock();
-        refused.unwrap_or_else(PoisonError::into_inner)
+    fn orders(&self) -> std::sync::MutexGuard<'_, Orders> {
+        self.0.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

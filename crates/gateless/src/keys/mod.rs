@@ -3,6 +3,7 @@
 mod fetch;
 mod metrics;
 mod schedule;
+mod search;
 mod status;
 mod store;
 
@@ -18,8 +19,9 @@ use gateless_jwt::{Algorithm, KeySet, TokenPolicy};
 
 use self::fetch::{Fetch, FileFetch};
 pub(crate) use self::schedule::{Standing, Timing};
+pub(crate) use self::search::{Lack, NotFound, Search};
 pub use self::status::{KeyState, KeyStatus};
-pub(crate) use self::store::{Demand, KeyStore};
+pub(crate) use self::store::KeyStore;
 #[cfg(feature = "jwks")]
 use crate::outbound::HttpSettings;
 
@@ -107,7 +109,8 @@ impl Keys {
 
     /// How long fetched keys are good. They are renewed in the background after seven to eight tenths of it, or sooner
     /// where the issuer's `Cache-Control` asks for that. 10 minutes by default: after that at the latest a key that the
-    /// issuer withdrew is gone. Not shorter than the [`cooldown`](Self::cooldown).
+    /// issuer withdrew is gone, but where it cannot be asked and `on_outage` bridges that. Not shorter than the
+    /// [`cooldown`](Self::cooldown).
     pub const fn lifetime(mut self, lifetime: Duration) -> Self {
         self.lifetime = lifetime;
         self
@@ -121,7 +124,7 @@ impl Keys {
         self
     }
 
-    /// How long a fetch may take as a whole, and how long a request waits for one. 5 s by default.
+    /// How long a fetch may take as a whole, and how long a request waits for all that it needs. 5 s by default.
     pub const fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

@@ -53,7 +53,7 @@ impl Timing {
             .unwrap_or(self.lifetime)
             .max(LEAST_FRESH)
             .min(self.lifetime);
-        fresh / 5 * 4 - fresh / 10 * u32::from(spread) / u32::from(u8::MAX)
+        fresh / 5 * 4 - fresh / (10 * u32::from(u8::MAX)) * u32::from(spread)
     }
 
     /// How long to wait until a fetch may begin, when one for the same cause began at `last`.
@@ -128,6 +128,12 @@ mod tests {
             prop_assert!(renewed < secs(lifetime));
             prop_assert!(renewed <= timing.renew_after(max_age, 0));
             prop_assert!(renewed >= timing.renew_after(max_age, 0) / 8 * 7);
+        }
+
+        #[test]
+        fn no_lifetime_is_too_long(spread in any::<u8>()) {
+            let timing = timing(Duration::MAX, OnOutage::FailClosed);
+            prop_assert!(timing.renew_after(None, spread) < Duration::MAX);
         }
 
         #[test]

@@ -19,6 +19,7 @@ use tracing::Instrument as _;
 use super::fetch::{Document, Fetch, FetchError, Fetched, Validator};
 use super::metrics::KeyMetrics;
 use super::schedule::{Standing, Timing};
+use super::search::Lack;
 use super::status::KeyStatus;
 
 pub(crate) struct KeyStore {
@@ -66,14 +67,33 @@ struct Progress {
 }
 
 /// What a request that lacks its key can do.
-pub(crate) enum Demand {
-    /// A fetch is under way: wait for it.
-    Wait(watch::Receiver<u64>),
-    /// No fetch may begin before this has passed; the last one failed, or did not bring the key.
-    Refused {
-        retry_after: Duration,
-        last_failed: bool,
+pub(super) enum Demand {
+    /// There are others than those that it was judged with.
+    Look,
+    /// A fetch is under way, which perhaps began just now: wait for it.
+    Wait {
+        finished: watch::Receiver<u64>,
+        is_own: bool,
     },
+    /// It is too early for another fetch; the last one failed, or did not bring the key.
+    Refused { has_failed: bool },
+}
+
+/// What became of the wish for a fetch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Begun {
+    Now,
+    Before,
+    TooEarly,
+}
+
+impl Cause {
+    const fn of(lack: Lack) -> Self {
+        match lack {
+            Lack::Key { .. } => Self::Forced,
+            Lack::Keys => Self::First,
+        }
+    }
 }
 
 impl Progress {
@@ -164,13 +184,16 @@ impl KeyStore {
         }
         let now = self.clock.monotonic();
         let age = now.since(since);
+        let standing = self.timing.standing(age);
         if age >= held.renew_after
+            // Who has to wait for keys asks for them.
+            && standing != Standing::Missing
             && let Ok(progress) = self.progress.try_lock()
         {
             // Whoever holds the lock is about to begin a fetch: a request never waits for that.
             self.begin(progress, Cause::Renewal, now);
         }
-        (held, self.timing.standing(age))
+        (held, standing)
     }
 
     /// A token was decided on with these keys.
@@ -181,26 +204,50 @@ impl KeyStore {
     }
 
     /// Asks for newer keys on behalf of a request that cannot do without.
-    pub(crate) fn demand(self: &Arc<Self>) -> Demand {
+    pub(super) fn demand(self: &Arc<Self>, lack: Lack) -> Demand {
         let now = self.clock.monotonic();
-        let receiver = self.finished.subscribe();
-        let cause = match self.standing(&self.held.load(), now) {
-            Standing::Missing => Cause::First,
-            Standing::Fresh | Standing::Stale => Cause::Forced,
-        };
-        if self.begin(self.progress(), cause, now) {
-            return Demand::Wait(receiver);
-        }
+        let finished = self.finished.subscribe();
+        // What is held is only replaced under this lock.
         let progress = self.progress();
-        Demand::Refused {
-            retry_after: self.timing.wait(progress.last(cause), now),
-            last_failed: progress.failure.is_some(),
+        let held = self.held.load();
+        let is_other = match lack {
+            Lack::Key { version } => held.version != version,
+            Lack::Keys => self.standing(&held, now) != Standing::Missing,
+        };
+        if is_other {
+            return Demand::Look;
         }
+        let has_failed = progress.failure.is_some();
+        match self.begin(progress, Cause::of(lack), now) {
+            Begun::Now => Demand::Wait {
+                finished,
+                is_own: true,
+            },
+            Begun::Before => Demand::Wait {
+                finished,
+                is_own: false,
+            },
+            Begun::TooEarly => Demand::Refused { has_failed },
+        }
+    }
+
+    /// How long to wait until it is worth asking for the same again: a second at least.
+    pub(super) fn pause(&self, lack: Lack) -> Duration {
+        let last = self.progress().last(Cause::of(lack));
+        let pause = self.timing.wait(last, self.clock.monotonic());
+        pause.max(Duration::from_secs(1))
     }
 
     /// Fetches for the first time, so that the first requests find keys. Also starts the timer that renews them.
     pub(crate) async fn warm_up(self: &Arc<Self>) -> bool {
         let is_missing = || self.usable().1 == Standing::Missing;
+        // Keys from a file are there already, and nobody has begun a fetch.
+        if self.source.is_some()
+            && let Ok(runtime) = Handle::try_current()
+            && !mem::replace(&mut self.progress().has_timer, true)
+        {
+            self.start_timer(&runtime);
+        }
         if !is_missing() {
             return true;
         }
@@ -208,7 +255,7 @@ impl KeyStore {
             while is_missing() {
                 let mut finished = self.finished.subscribe();
                 let now = self.clock.monotonic();
-                if !self.begin(self.progress(), Cause::Renewal, now) {
+                if self.begin(self.progress(), Cause::Renewal, now) == Begun::TooEarly {
                     return;
                 }
                 // The one that ends may be one from before a purge, which brings nothing: then there is another.
@@ -274,18 +321,18 @@ impl KeyStore {
         }
     }
 
-    /// Begins a fetch unless one is under way or it is too early for another; tells whether one is under way then.
+    /// Begins a fetch unless one is under way or it is too early for another.
     fn begin(
         self: &Arc<Self>,
         mut progress: MutexGuard<'_, Progress>,
         cause: Cause,
         now: Monotonic,
-    ) -> bool {
+    ) -> Begun {
         if progress.fetching.is_some() {
-            return true;
+            return Begun::Before;
         }
         if self.source.is_none() || !self.timing.wait(progress.last(cause), now).is_zero() {
-            return false;
+            return Begun::TooEarly;
         }
         // The cooldown is claimed before the fetch and whatever comes of it.
         progress.last_begun = Some(now);
@@ -296,7 +343,7 @@ impl KeyStore {
         }
         let Ok(runtime) = Handle::try_current() else {
             self.report(&mut progress, &FetchError::NoRuntime);
-            return false;
+            return Begun::TooEarly;
         };
         progress.begun += 1;
         progress.fetching = Some(progress.begun);
@@ -310,9 +357,13 @@ impl KeyStore {
         let span = tracing::info_span!("gateless.keys.fetch", issuer = &*self.issuer);
         runtime.spawn(fetching.run().instrument(span));
         if needs_timer {
-            runtime.spawn(renew(Arc::downgrade(self), self.timing.cooldown));
+            self.start_timer(&runtime);
         }
-        true
+        Begun::Now
+    }
+
+    fn start_timer(self: &Arc<Self>, runtime: &Handle) {
+        runtime.spawn(renew(Arc::downgrade(self), self.timing.cooldown));
     }
 
     /// Puts what was fetched in place of what is held. `progress` is locked meanwhile.
@@ -461,7 +512,7 @@ async fn renew(store: Weak<KeyStore>, pause: Duration) {
         tokio::time::sleep(pause).await;
         let Some(store) = store.upgrade() else { return };
         if store.usable().1 == Standing::Missing {
-            store.begin(store.progress(), Cause::Renewal, store.clock.monotonic());
+            store.begin(store.progress(), Cause::First, store.clock.monotonic());
         }
     }
 }

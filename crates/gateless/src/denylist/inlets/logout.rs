@@ -20,7 +20,7 @@ use super::body;
 use super::form::Form;
 use crate::bearer::KeysUnavailable;
 use crate::clock::SystemClock;
-use crate::keys::{Demand, KeyStatus, KeyStore, Keys, Standing};
+use crate::keys::{KeyStatus, KeyStore, Keys, Lack, Search, Standing};
 
 /// How many tokens of one issuer wait at a time for a key that is not there. Anybody can post such a token.
 const MAX_WAITING: usize = 16;
@@ -289,36 +289,21 @@ impl Inbox {
         let Ok(Ok(_turn)) = timeout(PATIENCE, issuer.waiting.acquire()).await else {
             return Err(Fault::Unavailable { retry_after: PAUSE });
         };
-        let mut refused: Option<(Duration, bool)> = None;
-        let mut has_waited = false;
+        let mut search = Search::within(issuer.keys.timeout());
         loop {
-            let has_keys = match self.attempt(issuer, token) {
+            let lack = match self.attempt(issuer, token) {
                 Attempt::Decided(decided) => return decided.map_err(Fault::from),
-                Attempt::LacksKey { has_keys } => has_keys,
+                Attempt::Lacks(lack) => lack,
             };
-            // Looked at once more after a refusal: keys may have come in between.
-            if let Some((retry_after, last_failed)) = refused {
+            if let Err(not_found) = search.newer(&issuer.keys, lack).await {
                 // A layer that authenticates goes by what the issuer published a while ago. Here the answer is final, and
                 // somebody would stay signed in: only keys that were fetched for this token count.
-                return Err(if has_keys && has_waited && !last_failed {
+                return Err(if not_found.is_certain() && not_found.has_fetched {
                     TokenFault::KeyUnknown.into()
                 } else {
+                    let retry_after = not_found.retry_after;
                     Fault::Unavailable { retry_after }
                 });
-            }
-            match issuer.keys.demand() {
-                Demand::Refused {
-                    retry_after,
-                    last_failed,
-                } => refused = Some((retry_after, last_failed)),
-                Demand::Wait(mut finished) => {
-                    let patience = issuer.keys.timeout();
-                    if timeout(patience, finished.changed()).await.is_err() {
-                        let retry_after = patience;
-                        return Err(Fault::Unavailable { retry_after });
-                    }
-                    has_waited = true;
-                }
             }
         }
     }
@@ -340,7 +325,11 @@ impl Inbox {
         let verified = LogoutToken::verify(token, keys, &issuer.policy, self.clock.wall());
         let lacks_key = matches!(verified, Err(TokenFault::KeyUnknown));
         if lacks_key && (issuer.keys.can_fetch() || !has_keys) {
-            return Attempt::LacksKey { has_keys };
+            let version = held.version;
+            return Attempt::Lacks(match has_keys {
+                true => Lack::Key { version },
+                false => Lack::Keys,
+            });
         }
         issuer.keys.used(standing);
         Attempt::Decided(verified)
@@ -350,10 +339,8 @@ impl Inbox {
 /// What the keys at hand say about a token.
 enum Attempt {
     Decided(Result<LogoutToken, TokenFault>),
-    /// Newer keys may be needed, or any at all.
-    LacksKey {
-        has_keys: bool,
-    },
+    /// Newer keys may decide.
+    Lacks(Lack),
 }
 
 inlet!(BackchannelLogout);

@@ -14,7 +14,7 @@ use url::{Url, form_urlencoded};
 use super::address::Place;
 use super::authentication::{Proof, Prover, Unprovable};
 use crate::circuit::LONGEST_PAUSE;
-use crate::keys::{Demand, KeyStore, Keys, Standing};
+use crate::keys::{KeyStore, Keys, Lack, Search, Standing};
 use crate::outbound::{self, HttpClient, HttpError};
 
 /// The largest answer that is read, in bytes (checklist TF-11).
@@ -272,10 +272,12 @@ impl Client {
         let Ok(jwt) = str::from_utf8(body) else {
             return Ok(Err(AnswerFault::Unreadable));
         };
-        let mut refused = None;
+        let mut search = Search::within(signed.patience);
         loop {
             let (held, standing) = signed.keys.usable();
-            if standing != Standing::Missing {
+            let lack = if standing == Standing::Missing {
+                Lack::Keys
+            } else {
                 let (now, recipient) = (self.clock.wall(), &signed.recipient);
                 let answer =
                     Answer::verify(jwt, &held.keys, &self.policy, recipient, asked_at, now);
@@ -284,21 +286,12 @@ impl Client {
                     signed.keys.used(standing);
                     return Ok(answer);
                 }
-            }
+                let version = held.version;
+                Lack::Key { version }
+            };
             drop(held);
-            // Looked at once more after a refusal: keys may have come in between.
-            if let Some(retry_after) = refused {
-                return Err(CallError::Keys(retry_after));
-            }
-            match signed.keys.demand() {
-                Demand::Refused { retry_after, .. } => refused = Some(retry_after),
-                Demand::Wait(mut finished) => {
-                    let fetch = tokio::time::timeout(signed.patience, finished.changed());
-                    if fetch.await.is_err() {
-                        return Err(CallError::Keys(signed.patience));
-                    }
-                }
-            }
+            let newer = search.newer(&signed.keys, lack).await;
+            newer.map_err(|not_found| CallError::Keys(not_found.retry_after))?;
         }
     }
 }
