@@ -11,6 +11,7 @@ use gateless::audit::{
 use gateless::{ConfigError, Peer};
 use zeroize::Zeroizing;
 
+use crate::peer::Place;
 use crate::report::Report;
 use crate::section::Reader;
 use crate::value::{Mode, OrOff, named};
@@ -126,7 +127,7 @@ impl Audit {
     }
 
     /// Tells what is wrong without a file being made.
-    pub(crate) fn check(&self, report: &mut Report) {
+    pub(crate) fn check(&self, from: &Peer, report: &mut Report) {
         if self.sink == Sink::File {
             report.adopt(self.file(&self.path).check(), setting);
         }
@@ -138,7 +139,7 @@ impl Audit {
         if let Some(key) = pseudonyms {
             builder = builder.pseudonyms(key);
         }
-        report.adopt(builder.build(), setting);
+        report.adopt(builder.peer(from.clone()).build(), setting);
     }
 
     pub(crate) fn build(
@@ -249,6 +250,9 @@ impl AuditSink for Nowhere {
 
 /// The names that builder and sink have.
 fn setting(name: &str) -> String {
+    if let Some(setting) = Place::setting(name) {
+        return setting;
+    }
     let name = match name {
         "sink" => "path",
         "checkpoint_every" => "checkpoint_interval",

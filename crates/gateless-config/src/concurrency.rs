@@ -3,7 +3,7 @@
 use gateless::Peer;
 use gateless::limit::ConcurrencyLimit;
 
-use crate::limits::key;
+use crate::limits::{key, key_parts};
 use crate::peer::Place;
 use crate::report::Report;
 use crate::section::Reader;
@@ -22,7 +22,7 @@ impl Concurrency {
         let mut section = reader.optional("concurrency");
         let concurrency = Self {
             max: section.required("max", 1),
-            key: section.or("key", vec![KeyPart::Caller]),
+            key: key_parts(&mut section),
             shadow: section.or("shadow", false),
         };
         section.is_on().then_some(concurrency)

@@ -131,11 +131,16 @@ impl Config {
         this
     }
 
+    #[cfg(test)]
+    pub(crate) const fn place(&self) -> &Place {
+        &self.place
+    }
+
     fn check(&self, report: &mut Report) {
         let peer = self.place.of(Peer::connection());
         let redis = self.redis.as_ref();
         if let Some(audit) = &self.audit {
-            audit.check(report);
+            audit.check(&peer, report);
         }
         if let Some(failures) = &self.failures {
             failures.check(&self.place, report);
@@ -180,8 +185,8 @@ impl Config {
     ///
     /// # Errors
     ///
-    /// [`ConfigError`] with all that cannot be opened; without a tokio runtime where there is a denylist; and when the guard and
-    /// `token.authentication` contradict each other.
+    /// [`ConfigError`] with all that cannot be opened; without a tokio runtime where there is a denylist; when the guard and
+    /// `token.authentication` contradict each other; and with a section `[routes]`, which says the same as `guard`.
     pub fn build(self, guard: impl Into<ScopeGuard>) -> Result<Stack, ConfigError> {
         let origins = Arc::clone(&self.origins);
         finished(self.into_builder()?.guard(guard).build(), origins)
@@ -192,9 +197,9 @@ impl Config {
     /// # Errors
     ///
     /// As [`build`](Self::build), and without such documents.
-    pub fn build_with_routes(self) -> Result<Stack, ConfigError> {
+    pub fn build_with_routes(mut self) -> Result<Stack, ConfigError> {
         let mut report = Report::new(Arc::clone(&self.origins));
-        let table = match &self.routes {
+        let table = match self.routes.take() {
             Some(routes) => routes.table(&mut report),
             None => {
                 report.add(
@@ -217,6 +222,10 @@ impl Config {
     /// As [`build`](Self::build).
     pub fn into_builder(self) -> Result<StackBuilder, ConfigError> {
         let mut report = Report::new(Arc::clone(&self.origins));
+        if self.routes.is_some() {
+            let problem = "is of no use: this program says itself who gets through to what";
+            report.add("routes", problem);
+        }
         let built = self.stages(&mut report);
         report.into_result()?;
         // Without a stack there is a fault.

@@ -8,7 +8,7 @@ use gateless::{Peer, Quota};
 use crate::peer::Place;
 use crate::redis::Redis;
 use crate::report::Report;
-use crate::section::Reader;
+use crate::section::{Reader, Section};
 use crate::value::{KeyPart, Tier, named};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,7 +58,7 @@ impl Limits {
         let limits = Self {
             requests: section.required("requests", vec![Quota::per_second(20)]),
             name: section.or("name", "default".to_owned()),
-            key: section.or("key", vec![KeyPart::Caller]),
+            key: key_parts(&mut section),
             tiers,
             tier_claim: section.maybe("tier_claim"),
             cost: section.or("cost", 1),
@@ -140,6 +140,15 @@ impl Limits {
             format!("limits.{name}")
         })
     }
+}
+
+/// What callers are told apart by, as it is set.
+pub(crate) fn key_parts(section: &mut Section<'_>) -> Vec<KeyPart> {
+    let parts = section.or("key", vec![KeyPart::Caller]);
+    if parts.is_empty() {
+        section.fault("key", "is empty: it takes what callers are told apart by");
+    }
+    parts
 }
 
 /// What callers are told apart by.

@@ -10,19 +10,25 @@ pub(crate) struct Place {
     proxies: Option<usize>,
     forwarded: bool,
     networks: Option<Vec<String>>,
-    ipv4_prefix: u8,
-    ipv6_prefix: u8,
+    ipv4_prefix: Option<u8>,
+    ipv6_prefix: Option<u8>,
 }
 
 impl Place {
     pub(crate) fn read(reader: &mut Reader) -> Self {
         let mut section = reader.section("peer");
+        // What is not set is left to the program.
+        let [ipv4_prefix, ipv6_prefix] =
+            [("ipv4_prefix", 32), ("ipv6_prefix", 64)].map(|(name, default)| {
+                let prefix = section.or(name, default);
+                section.is_set(name).then_some(prefix)
+            });
         let place = Self {
             proxies: section.maybe("proxies"),
             forwarded: section.or("forwarded", false),
             networks: section.maybe("networks"),
-            ipv4_prefix: section.or("ipv4_prefix", 32),
-            ipv6_prefix: section.or("ipv6_prefix", 64),
+            ipv4_prefix,
+            ipv6_prefix,
         };
         if !section.is_set("proxies") {
             section.useless(&["forwarded", "networks"], "is of no use without proxies");
@@ -32,9 +38,13 @@ impl Place {
 
     /// `connection` says who is at the other end of it.
     pub(crate) fn of(&self, connection: Peer) -> Peer {
-        let peer = connection
-            .ipv4_prefix(self.ipv4_prefix)
-            .ipv6_prefix(self.ipv6_prefix);
+        let mut peer = connection;
+        if let Some(prefix) = self.ipv4_prefix {
+            peer = peer.ipv4_prefix(prefix);
+        }
+        if let Some(prefix) = self.ipv6_prefix {
+            peer = peer.ipv6_prefix(prefix);
+        }
         let Some(hops) = self.proxies else {
             return peer;
         };

@@ -171,9 +171,10 @@ impl<T: Leaf> Leaf for Vec<T> {
             Value::Variable(text) => {
                 let items = text.split(',').map(str::trim);
                 let items = items.filter(|item| !item.is_empty());
-                items
-                    .map(|item| T::of(&Value::Given(item.to_owned())))
-                    .collect()
+                let items = items.map(|item| T::of(&Value::Given(item.to_owned())));
+                let items: Self = items.collect::<Option<_>>()?;
+                // Somebody's unset variable is no wish for an empty list.
+                (!items.is_empty()).then_some(items)
             }
             one => T::of(one).map(|one| vec![one]),
         }

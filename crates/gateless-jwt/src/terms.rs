@@ -118,23 +118,25 @@ impl Terms {
 
     fn check_issuer(&self, must_be_https: bool, faults: &mut ConfigError) {
         let issuer = &*self.issuer;
+        // A password may have a `/` in it, and stand where no host ends.
+        let shown = match issuer.contains('@') {
+            true => String::new(),
+            false => format!("{issuer} "),
+        };
         if issuer.trim().is_empty() || issuer.chars().any(|c| c.is_control() || c == ' ') {
             faults.add("issuer", "is empty, or has spaces or control characters");
         } else if has_credentials(issuer) {
             faults.add("issuer", "has credentials in it");
         } else if issuer.starts_with("http://") {
             if !self.allows_http_loopback {
-                faults.add("issuer", format!("{issuer} is not an https URL"));
+                faults.add("issuer", format!("{shown}is not an https URL"));
             } else if !is_loopback(issuer) {
-                faults.add(
-                    "issuer",
-                    format!("{issuer} is neither https nor on loopback"),
-                );
+                faults.add("issuer", format!("{shown}is neither https nor on loopback"));
             }
         } else if must_be_https && !issuer.starts_with("https://") {
             faults.add(
                 "issuer",
-                format!("{issuer} is not an https URL, as RFC 9068 wants it"),
+                format!("{shown}is not an https URL, as RFC 9068 wants it"),
             );
         } else if issuer.contains(['?', '#']) {
             faults.add(

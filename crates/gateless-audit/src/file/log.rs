@@ -104,25 +104,7 @@ impl Log {
         let bytes = batch.as_bytes();
         // Whether the batch is there already, and only its `fsync` failed.
         let is_again = self.is_in_doubt && self.unsynced.ends_with(bytes);
-        match self.identity.look(&settings.path) {
-            Found::Gone => {
-                tracing::warn!(
-                    name: "gateless.audit.file_gone",
-                    path = %settings.path.display(),
-                    "the audit log was deleted or renamed by somebody else; a new file begins"
-                );
-                self.replace(settings, disk)?;
-            }
-            Found::Here { len } if len != self.len && !self.is_torn && !self.is_in_doubt => {
-                tracing::warn!(
-                    name: "gateless.audit.file_changed",
-                    path = %settings.path.display(),
-                    "the audit log is longer or shorter than what was written; a new file begins"
-                );
-                self.replace(settings, disk)?;
-            }
-            Found::Here { .. } | Found::Unclear => {}
-        }
+        self.look(settings, disk)?;
         self.repair(settings, disk)?;
         if self.torn != bytes {
             self.torn.clear();
@@ -160,7 +142,11 @@ impl Log {
     }
 
     pub(super) fn sync(&mut self, settings: &Settings, disk: &mut dyn Disk) -> io::Result<()> {
-        self.repair(settings, disk)?;
+        if self.is_torn || self.is_in_doubt {
+            // It may be a long time since the batch was written.
+            self.look(settings, disk)?;
+            self.repair(settings, disk)?;
+        }
         let names = match self.has_new_names {
             true => disk.sync_folder(folder(&settings.path)),
             false => Ok(()),
@@ -183,16 +169,53 @@ impl Log {
         Some(retired)
     }
 
+    /// Begins another file where somebody else has deleted, renamed, written or cut this one.
+    fn look(&mut self, settings: &Settings, disk: &mut dyn Disk) -> io::Result<()> {
+        match self.identity.look(&settings.path) {
+            Found::Gone => {
+                tracing::warn!(
+                    name: "gateless.audit.file_gone",
+                    path = %settings.path.display(),
+                    "the audit log was deleted or renamed by somebody else; a new file begins"
+                );
+                self.replace(settings, disk)
+            }
+            Found::Here { len } if self.is_strange(len) => {
+                tracing::warn!(
+                    name: "gateless.audit.file_changed",
+                    path = %settings.path.display(),
+                    "the audit log is longer or shorter than what was written; a new file begins"
+                );
+                self.replace(settings, disk)
+            }
+            Found::Here { .. } | Found::Unclear => Ok(()),
+        }
+    }
+
+    /// Whether nothing that happened here explains why the file is so long.
+    const fn is_strange(&self, len: u64) -> bool {
+        if self.is_torn || self.is_in_doubt {
+            len < self.good()
+        } else {
+            len != self.len
+        }
+    }
+
+    /// How much of the file is known to be there.
+    const fn good(&self) -> u64 {
+        if self.is_in_doubt {
+            self.synced
+        } else {
+            self.len
+        }
+    }
+
     /// Sets the file back to what is known to be good. Where that fails, it is left as it is, and another one begins.
     fn repair(&mut self, settings: &Settings, disk: &mut dyn Disk) -> io::Result<()> {
         if !self.is_torn && !self.is_in_doubt {
             return Ok(());
         }
-        let good = if self.is_in_doubt {
-            self.synced
-        } else {
-            self.len
-        };
+        let good = self.good();
         if disk.set_len(&self.file, good).is_ok() {
             self.len = good;
         } else {
@@ -284,6 +307,7 @@ impl Log {
         self.set_file(file, identity, settings);
         // What may not have reached the disk is not known to be in the old one.
         self.is_in_doubt = !self.unsynced.is_empty();
+        self.retire(settings);
         Ok(())
     }
 

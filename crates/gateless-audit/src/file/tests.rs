@@ -735,6 +735,57 @@ fn tl_06_what_a_failed_fsync_may_have_lost_is_written_again(#[case] comes_again:
     assert_eq!(folder.files().len(), 1);
 }
 
+/// While the disk is no good, which can take long, somebody makes room.
+#[rstest]
+#[case::deleted(true, false)]
+#[case::deleted_and_the_batch_comes_again(true, true)]
+#[case::cut(false, false)]
+#[case::cut_and_the_batch_comes_again(false, true)]
+fn tl_06_tl_09_a_log_that_goes_while_its_fsync_fails_costs_none_of_those_in_doubt(
+    #[case] is_deleted: bool,
+    #[case] comes_again: bool,
+) {
+    let folder = Folder::new();
+    let sink = FileSink::new(folder.log()).durability(Durability::Synced);
+    let mut writer = Writer::open(sink, &Manual::new()).unwrap();
+    writer.write(2);
+    writer.sink.sync().unwrap();
+    let batch = writer.write(2);
+    writer.disk.faults().sync = true;
+    writer.sink.sync().unwrap_err();
+    if is_deleted {
+        fs::remove_file(folder.log()).unwrap();
+    } else {
+        File::create(folder.log()).unwrap();
+    }
+    writer.disk.heal();
+    if comes_again {
+        writer.sink.write(&batch).unwrap();
+    }
+    writer.sink.sync().unwrap();
+    // What was acknowledged is where it should be, and no gap of zeros before it.
+    assert_eq!(fs::read(folder.log()).unwrap(), batch.as_bytes());
+    let next = writer.write(1);
+    writer.sink.sync().unwrap();
+    let lines = texts(&[&batch, &next]);
+    let written = fs::read_to_string(folder.log()).unwrap();
+    assert_eq!(written.lines().collect::<Vec<_>>(), lines);
+}
+
+#[test]
+fn retention_is_looked_at_when_somebody_else_moves_the_file() {
+    let folder = Folder::new();
+    let sink = FileSink::new(folder.log()).keep_files(1);
+    let mut writer = Writer::open(sink, &Manual::new()).unwrap();
+    for number in 0..3 {
+        writer.write(1);
+        let moved = format!("audit.20200101T000000.000Z-00000000-00000{number}.jsonl");
+        fs::rename(folder.log(), folder.0.join(moved)).unwrap();
+    }
+    writer.write(1);
+    assert_eq!(writer.sink.retired().unwrap().files, 2);
+}
+
 #[test]
 fn only_the_owner_reads_a_log_unless_told_otherwise() {
     for (sink, mode) in [

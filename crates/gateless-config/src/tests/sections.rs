@@ -119,6 +119,13 @@ fn what_is_right_is_taken(#[case] more: &str) {
     "limits.key",
     "\"caller\""
 )]
+#[case::no_key("[limits]\nrequests = \"1/s\"\nkey = []", "limits.key", "is empty")]
+#[case::nobody_at_once("[concurrency]\nmax = 1\nkey = []", "concurrency.key", "is empty")]
+#[case::place(
+    "[audit]\ninstance = \"a\"\nbackpressure = \"refuse\"\nsink = \"stdout\"\n[peer]\nproxies = 1\nnetworks = [\"ten\"]",
+    "peer.networks",
+    "ten"
+)]
 #[case::cost("[limits]\nrequests = \"1/s\"\ncost = 2", "limits.cost", "")]
 #[case::name(
     "[limits]\nrequests = \"1/s\"\nname = \"a b\"",
@@ -261,4 +268,56 @@ fn without_keys_all_tokens_are_asked_about() {
     );
     let told = faults(Settings::new().toml("g", tokens));
     assert!(told[0].starts_with("keys.source is missing"), "{told:?}");
+}
+
+/// Somebody's `${VARIABLE:-}` is no wish for an empty list.
+#[rstest]
+#[case("STRIP__ALSO", "[strip]\nalso = [\"x-tenant\"]", "strip.also")]
+#[case(
+    "LIMITS__KEY",
+    "[limits]\nrequests = \"1/s\"\nkey = [\"peer\"]",
+    "limits.key"
+)]
+fn a_variable_without_items_empties_no_list(
+    #[case] name: &str,
+    #[case] section: &str,
+    #[case] path: &str,
+    #[values("", " ", ",")] value: &str,
+) {
+    let name = format!("GATELESS__{name}");
+    let told = faults(with(section).environment([(&name, value)]));
+    assert!(
+        told.iter()
+            .any(|fault| fault.starts_with(&name) || fault.starts_with(path)),
+        "{told:?}"
+    );
+}
+
+/// What the parser of URLs makes nothing of can still be a password.
+#[rstest]
+fn tl_02_no_password_in_a_broken_address_is_repeated(
+    #[values(
+        "https://orders:hush/7@idp.example.com",
+        "http://orders:hush@[idp",
+        "https://orders:hush@idp.example.com:99999"
+    )]
+    address: &str,
+) {
+    let place = format!(
+        "[introspection]\noutage = \"closed\"\nclient_id = \"a\"\nclient_secret_env = \"PATH\"\nsource = \"url\"\nurl = \"{address}\""
+    );
+    let keys = BASE.replace(
+        "source = \"discovery\"",
+        &format!("source = \"jwks\"\nurl = \"{address}\""),
+    );
+    let issuer = BASE.replace("https://idp.example.com", address);
+    for settings in [
+        with(&place),
+        Settings::new().toml("g", keys),
+        Settings::new().toml("g", issuer),
+    ] {
+        let told = faults(settings);
+        assert_ne!(told, [""; 0]);
+        assert!(!told.iter().any(|fault| fault.contains("hush")), "{told:?}");
+    }
 }

@@ -249,5 +249,30 @@ async fn documents_can_bring_the_guard() {
         "unusable configuration: routes is missing: it takes openapi, descriptor_set or both"
     );
     let settings = settings.set("routes.openapi", folder.file("openapi.json"), "OPENAPI");
+    // A program that brings its own does not take theirs for it.
+    let error = Config::read(settings.clone())
+        .unwrap()
+        .build(ScopeGuard::all(scopes!["orders:read"]))
+        .unwrap_err();
+    assert!(error.to_string().contains("routes is of no use"), "{error}");
     assert!(Config::read(settings).unwrap().build_with_routes().is_ok());
+}
+
+/// Who has a /48 is one place, and not 65,536 of them.
+#[test]
+fn what_the_program_says_of_places_stays_where_nothing_is_set() {
+    let connection = Peer::connection().ipv6_prefix(48);
+    let config = |more: &str| Config::read(super::with(more)).unwrap();
+    for (more, expected) in [
+        ("", connection.clone()),
+        (
+            "[peer]\nipv6_prefix = 56",
+            connection.clone().ipv6_prefix(56),
+        ),
+    ] {
+        assert_eq!(
+            format!("{:?}", config(more).place().of(connection.clone())),
+            format!("{expected:?}")
+        );
+    }
 }

@@ -136,6 +136,11 @@ pub(crate) fn checked_url(
             None
         }
         Ok(parsed) if is_secure(&parsed, allows_http_loopback) => Some(parsed),
+        // Nor what the parser makes nothing of: a password with a `/` in it.
+        _ if url.contains('@') => {
+            faults.add(setting, "is not an https URL");
+            None
+        }
         _ => {
             faults.add(setting, format!("{url} is not an https URL"));
             None

@@ -183,6 +183,11 @@ fn check_url(setting: &'static str, text: &str, faults: &mut ConfigError) -> Opt
             None
         }
         Ok(url) if is_plain && is_secure(&url) => Some(url),
+        // Nor what the parser makes nothing of: a password with a `/` in it.
+        _ if text.contains('@') => {
+            faults.add(setting, "is not an https URL");
+            None
+        }
         _ => {
             faults.add(setting, format!("{text:?} is not an https URL"));
             None
