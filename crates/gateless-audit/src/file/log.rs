@@ -16,7 +16,7 @@ use crate::batch::Batch;
 use crate::boot::BootId;
 use crate::file_name::{self, Rotated};
 use crate::line::parse;
-use crate::record::{Link, Retired};
+use crate::record::{Event, Link, Retired};
 use crate::sink::Durability;
 
 /// How long it takes until a rename is tried again that failed.
@@ -132,7 +132,7 @@ impl Log {
         self.torn.clear();
         self.stands = 0;
         self.len += bytes.len() as u64;
-        self.is_told_written = !self.told.is_empty();
+        self.told_with(batch);
         if settings.durability == Durability::Synced {
             self.unsynced.extend_from_slice(bytes);
         } else {
@@ -167,6 +167,21 @@ impl Log {
         self.told.append(&mut self.chosen);
         self.is_told_written = false;
         Some(retired)
+    }
+
+    /// A batch was written after it was told which files go.
+    fn told_with(&mut self, batch: &Batch) {
+        if self.told.is_empty() || self.is_told_written {
+            return;
+        }
+        let is_retired =
+            |line| parse(line).is_ok_and(|entry| matches!(entry.event, Event::Retired(_)));
+        if batch.lines().any(is_retired) {
+            self.is_told_written = true;
+        } else {
+            // The record was given up, and nobody knows. They are chosen again with the next file.
+            self.told.clear();
+        }
     }
 
     /// Begins another file where somebody else has deleted, renamed, written or cut this one.

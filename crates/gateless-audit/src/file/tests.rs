@@ -171,6 +171,15 @@ impl Writer {
         batch
     }
 
+    /// A batch with the record of what goes.
+    fn tell(&mut self, retired: Retired) -> Batch {
+        let mut batch = Batch::new();
+        let (now, event) = (self.clock.wall(), Event::Retired(retired));
+        self.chain.append(event, now, Duration::ZERO, &mut batch);
+        self.sink.write(&batch).unwrap();
+        batch
+    }
+
     /// A batch of some `bytes`.
     fn write_bytes(&mut self, bytes: usize) -> Batch {
         let mut batch = Batch::new();
@@ -460,6 +469,7 @@ fn what_retention_deletes_is_told_once(#[case] keep: fn(FileSink) -> FileSink) {
     assert_eq!(retired.files, 1);
     assert_eq!(Some(retired.through), last(&batches[0]));
     assert_eq!(writer.sink.retired(), None);
+    batches.push(writer.tell(retired));
     batches.push(writer.write_bytes(60_000));
     let retired = writer.sink.retired().unwrap();
     assert_eq!(
@@ -469,7 +479,7 @@ fn what_retention_deletes_is_told_once(#[case] keep: fn(FileSink) -> FileSink) {
     // The record that says so is not written yet.
     let kept: Vec<_> = batches[1..].iter().collect();
     assert_eq!(folder.lines(), texts(&kept));
-    batches.push(writer.write(1));
+    batches.push(writer.tell(retired));
     let kept: Vec<_> = batches[2..].iter().collect();
     assert_eq!(folder.lines(), texts(&kept));
     let files = folder.files();
@@ -551,14 +561,17 @@ fn tl_09_no_file_goes_before_the_record_that_says_so_is_written(#[case] durabili
     assert_eq!(Some(retired.through), last(&first));
     writer.sink.sync().unwrap();
     assert_eq!(folder.files().len(), 3, "nothing was written since");
+    writer.write(1);
+    writer.sink.sync().unwrap();
+    assert_eq!(folder.files().len(), 3, "the record of it was given up");
     // The process dies here: the next one tells it again.
     drop(writer);
     clock.pass(Duration::from_secs(1));
     let mut writer = Writer::open(sink(), &clock).unwrap();
     assert_eq!(folder.files().len(), 4);
-    assert_eq!(writer.sink.retired().unwrap().files, 2);
-    let batch = writer.batch(1);
-    writer.sink.write(&batch).unwrap();
+    let retired = writer.sink.retired().unwrap();
+    assert_eq!(retired.files, 2);
+    writer.tell(retired);
     assert_eq!(folder.files().len() == 4, durability == Durability::Synced);
     writer.sink.sync().unwrap();
     assert_eq!(folder.files().len(), 2);

@@ -123,6 +123,7 @@ fn a_path_that_no_router_takes_is_refused(#[case] resource: &str) {
 #[case::other_scheme("urn:example:mcp")]
 #[case::user("https://user@api.example.com/mcp")]
 #[case::password("https://:secret@api.example.com/mcp")]
+#[case::no_port("https://user:secret/1@api.example.com/mcp")]
 #[case::query("https://api.example.com/mcp?tenant=a")]
 #[case::empty_query("https://api.example.com/mcp?")]
 #[case::fragment("https://api.example.com/mcp#tools")]
