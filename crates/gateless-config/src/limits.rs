@@ -1,5 +1,6 @@
 //! `[limits]`: how much a caller may have.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gateless::limit::{LimitKey, LimitOutage, RateLimit, SharedLimits};
@@ -48,7 +49,13 @@ impl Limits {
         let names = reader.names("limits.tiers");
         let mut section = reader.optional("limits");
         let mut tiers = Vec::new();
+        let mut seen = BTreeSet::new();
         for name in names {
+            // A variable is always in small letters, and would make a second tier in place of changing the first.
+            if !seen.insert(name.to_ascii_lowercase()) {
+                let problem = "differs from another tier in capital letters only";
+                section.fault(&format!("tiers.{name}"), problem);
+            }
             if let Some(tier) = section.maybe(&format!("tiers.{name}")) {
                 tiers.push((name, tier));
             }

@@ -321,3 +321,12 @@ fn tl_02_no_password_in_a_broken_address_is_repeated(
         assert!(!told.iter().any(|fault| fault.contains("hush")), "{told:?}");
     }
 }
+
+#[test]
+fn a_variable_that_means_a_tier_in_capital_letters_makes_no_second_one() {
+    let section =
+        "[limits]\nrequests = \"1/s\"\ntier_claim = \"plan\"\n[limits.tiers]\nGold = \"200/s\"";
+    assert_eq!(faults(with(section)), [""; 0]);
+    let told = faults(with(section).environment([("GATELESS__LIMITS__TIERS__GOLD", "1/s")]));
+    assert!(told[0].contains("capital letters"), "{told:?}");
+}
