@@ -21,7 +21,8 @@
 //!   `timeout` (5 s). The first token of a new key passes.
 //! - **Floods**: such fetches happen at most once per `cooldown` (30 s), whatever is thrown at the service. It counts
 //!   from the beginning of a fetch and whatever came of it. Junk key ids are refused with `401` meanwhile. While there
-//!   are no keys at all, requests cause a fetch once per `cooldown` as well; that one is counted for itself. Tokens of unknown issuers and with algorithms that are not allowed cause none.
+//!   are no keys at all, requests cause a fetch once per `cooldown` as well; that one is counted for itself. Tokens of
+//!   unknown issuers and with algorithms that are not allowed cause none.
 //! - **One at a time**: all requests that lack a key wait for the same fetch. It runs in a task of its own, so a
 //!   caller who goes away does not take it down for the others.
 //! - **Bad answers** never take good keys away: an empty set, a web page, an error, a document that is too large.
