@@ -52,7 +52,7 @@ impl Settings {
     }
 
     /// Variables such as [`std::env::vars_os`] tells them. Those are looked at that begin with `GATELESS__`:
-    /// `GATELESS__DENYLIST__PATH` is `denylist.path`, and a list has commas.
+    /// `GATELESS__DENYLIST__PATH` is `denylist.path`, and a list has commas. An empty variable is a fault, not an empty list.
     pub fn environment<K: Into<OsString>, V: Into<OsString>>(
         mut self,
         variables: impl IntoIterator<Item = (K, V)>,
