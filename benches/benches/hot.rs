@@ -5,10 +5,9 @@
 //! taken off.
 
 use std::hint::black_box;
-use std::thread;
 use std::time::Instant;
 
-use gateless_bench::{Hot, Sample, answer, quartiles, sha256};
+use gateless_bench::{Hot, Sample, answer, in_threads, quartiles, sha256};
 
 /// How many requests one of them answers before it is another's turn.
 const TURN: usize = 2000;
@@ -105,15 +104,5 @@ where
         }
         start.elapsed().as_nanos() as f64 / TURN as f64
     };
-    if threads == 1 {
-        return run();
-    }
-    let sum: f64 = thread::scope(|scope| {
-        let handles: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-        let times = handles.into_iter();
-        times
-            .map(|handle| handle.join().expect("it does not panic"))
-            .sum()
-    });
-    sum / threads as f64
+    in_threads(threads, run)
 }

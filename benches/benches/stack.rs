@@ -6,10 +6,9 @@
 //! during a turn: what is measured is what a request pays.
 
 use std::hint::black_box;
-use std::thread;
 use std::time::Instant;
 
-use gateless_bench::{Case, Kind, Whole, answer, asked, quartiles, waiter};
+use gateless_bench::{Case, Kind, Whole, answer, asked, in_threads, quartiles, waiter};
 use http::{HeaderValue, Request, StatusCode};
 use moka::sync::Cache;
 use tower::ServiceExt as _;
@@ -156,17 +155,7 @@ impl Hot {
             }
             start.elapsed().as_nanos() as f64 / TURN as f64
         };
-        if threads == 1 {
-            return run();
-        }
-        let sum: f64 = thread::scope(|scope| {
-            let handles: Vec<_> = (0..threads).map(|_| scope.spawn(run)).collect();
-            let times = handles.into_iter();
-            times
-                .map(|handle| handle.join().expect("it does not panic"))
-                .sum()
-        });
-        sum / threads as f64
+        in_threads(threads, run)
     }
 }
 

@@ -11,6 +11,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::thread;
 use std::time::Duration;
 
 use aws_lc_rs::rsa::PublicKeyComponents;
@@ -35,6 +36,21 @@ use tower::{Layer as _, Service, service_fn};
 pub use self::held::{Door, Held, Nowhere, flush, waiter};
 pub use self::opaque::{Asker, Asking, Known, Server, answers, asking, field};
 pub use self::whole::{Bodied, Kind, OneByOne, Stacked, Whole, asked, bodied};
+
+/// What so many threads find at the same time, on average.
+pub fn in_threads(threads: usize, run: impl Fn() -> f64 + Sync) -> f64 {
+    if threads == 1 {
+        return run();
+    }
+    let sum: f64 = thread::scope(|scope| {
+        let handles: Vec<_> = (0..threads).map(|_| scope.spawn(&run)).collect();
+        let times = handles.into_iter();
+        times
+            .map(|handle| handle.join().expect("it does not panic"))
+            .sum()
+    });
+    sum / threads as f64
+}
 
 /// Whom the tokens are for.
 pub const AUDIENCE: &str = "https://api.example.com";

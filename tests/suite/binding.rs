@@ -54,6 +54,20 @@ struct Asked {
 }
 
 impl Asked {
+    /// Also when it is remembered.
+    async fn refuses(&self, token: &str) {
+        for _ in 0..2 {
+            refuses(&self.introspection, &refusal(), token, |it| {
+                with_everything(it, token)
+            })
+            .await;
+            refuses(&self.hybrid, &refusal(), token, |it| {
+                with_everything(it, token)
+            })
+            .await;
+        }
+    }
+
     async fn new() -> Self {
         let server = TestIssuer::builder().clock(Arc::new(FakeClock::new()));
         let server = server.serve().await.unwrap();
@@ -121,16 +135,7 @@ async fn ti_01_ti_22_ti_23_ti_25_a_bound_jwt_gets_in_nowhere(#[case] cnf: Value)
     // A JWT of the server that is asked: what the server says about it counts.
     asked.server.introspect_jwts(true);
     let token = asked.server.token().claim("cnf", cnf).mint();
-    for _ in 0..2 {
-        refuses(&asked.introspection, &refusal(), &token, |it| {
-            with_everything(it, &token)
-        })
-        .await;
-        refuses(&asked.hybrid, &refusal(), &token, |it| {
-            with_everything(it, &token)
-        })
-        .await;
-    }
+    asked.refuses(&token).await;
 }
 
 #[rstest]
@@ -146,16 +151,7 @@ async fn ti_01_ti_22_ti_23_ti_25_a_bound_opaque_token_gets_in_nowhere(
 ) {
     let asked = Asked::new().await;
     let token = bind(asked.server.opaque_token()).keep_active().mint();
-    for _ in 0..2 {
-        refuses(&asked.introspection, &refusal(), &token, |it| {
-            with_everything(it, &token)
-        })
-        .await;
-        refuses(&asked.hybrid, &refusal(), &token, |it| {
-            with_everything(it, &token)
-        })
-        .await;
-    }
+    asked.refuses(&token).await;
 }
 
 #[tokio::test]

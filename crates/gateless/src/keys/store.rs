@@ -217,7 +217,6 @@ impl KeyStore {
         if is_other {
             return Demand::Look;
         }
-        let has_failed = progress.failure.is_some();
         match self.begin(progress, Cause::of(lack), now) {
             Begun::Now => Demand::Wait {
                 finished,
@@ -227,7 +226,9 @@ impl KeyStore {
                 finished,
                 is_own: false,
             },
-            Begun::TooEarly => Demand::Refused { has_failed },
+            Begun::TooEarly => Demand::Refused {
+                has_failed: self.progress().failure.is_some(),
+            },
         }
     }
 
